@@ -1,0 +1,71 @@
+/**
+ * Every bound in one place. At a bound we refuse with a code from `error-codes.ts` and count it;
+ * nothing grows without one. Bytes are bytes, counts are counts, times are milliseconds.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const MINUTE_MS = 60_000;
+
+export const limits = {
+  // One event
+  identifierBytesMax: 256,
+  propertiesBytesMax: 32 * KIB,
+  propertiesDepthMax: 8,
+  propertiesKeysMax: 256,
+  timestampAheadMsMax: 5 * MINUTE_MS,
+  timestampMsMin: Date.UTC(2000, 0, 1),
+
+  // One frame or request
+  frameBytesMax: 4 * MIB,
+  frameEventsMax: 10_000,
+  requestBodyBytesMax: 16 * MIB,
+  requestHeadBytesMax: 16 * KIB,
+  queryBodyBytesMax: 64 * KIB,
+
+  // One connection
+  connectionsMax: 20_000,
+  creditFrames: 64,
+  helloTimeoutMs: 10_000,
+  idleTimeoutSeconds: 120,
+  subscriptionsPerConnectionMax: 256,
+  subscriberBacklogBytesMax: 4 * MIB,
+  errorsPerConnectionMax: 1_000,
+
+  // One host
+  mailboxFramesMax: 16_384,
+  mailboxBytesMax: 256 * MIB,
+  turnFramesMax: 64,
+  turnBytesMax: 16 * MIB,
+  uncommittedTurnsMax: 4,
+  pendingDeadLetterBytesMax: 32 * MIB,
+
+  // Metrics
+  metricsPerTenantMax: 256,
+  metricNameBytesMax: 64,
+  dimensionsPerMetricMax: 4,
+  dimensionValueBytesMax: 256,
+  filterTermsMax: 16,
+  seriesPerMetricDefault: 10_000,
+  seriesPerMetricMax: 1_000_000,
+  topKCounters: 1_024,
+  channelsPerTenantMax: 10_000,
+  channelHistoryFrames: 256,
+
+  // Queries
+  queryMetricsMax: 32,
+  queryRowsMax: 10_000,
+  queryPanesMax: 1_000_000,
+  queryTimeoutMs: 30_000,
+  concurrentQueriesMax: 64,
+  realtimeNamesMax: 64,
+  exportRowsMax: 10_000_000,
+
+  // Sessions
+  sessionSegmentsMax: 1_000,
+  sessionTypesMax: 256,
+
+  // Warehouse
+  warehouseRowsPerRequestMax: 10_000,
+  warehouseBytesPerRequestMax: 16 * MIB,
+  warehouseFlushMsMax: 30_000,
+} as const;
