@@ -5,7 +5,7 @@
 import { assert } from "./assert.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class ByteWriter {
   #bytes: Uint8Array;
@@ -29,6 +29,11 @@ export class ByteWriter {
   /** A copy of all that was written; the writer can go on. */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
+  }
+
+  /** All that was written, without a copy: the writer must not be used any more. */
+  take(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
   }
 
   u8(value: number): void {

@@ -130,7 +130,11 @@ export const errorCodes = {
   WEIR_START_NO_QUESTDB: { message: "The QuestDB jar was not found and could not be fetched.", retryable: false, status: 500 },
   WEIR_QUESTDB_UNREACHABLE: { message: "QuestDB does not answer.", retryable: true, status: 503 },
   WEIR_QUESTDB_ROW_REFUSED: { message: "QuestDB refused a row.", retryable: false, status: 500 },
-  WEIR_JOURNAL_COMMIT_FAILED: { message: "A journal commit failed; the fate of its frames is unknown.", retryable: true, status: 503 },
+  WEIR_JOURNAL_COMMIT_FAILED: {
+    message: "A journal commit failed; the fate of its frames is unknown.",
+    retryable: true,
+    status: 503,
+  },
   WEIR_CLIENT_BUFFER_FULL: { message: "The client's buffer is full; wait for acks.", retryable: true, status: 429 },
   WEIR_CLIENT_CLOSED: { message: "The client is closed.", retryable: false, status: 400 },
   WEIR_CLIENT_UNREACHABLE: { message: "The server cannot be reached.", retryable: true, status: 503 },
@@ -155,7 +159,10 @@ export class WeirError extends Error {
 
   constructor(code: ErrorCode, detail?: string, options?: { path?: string; cause?: unknown }) {
     const { message } = entryOf(code);
-    super(detail === undefined ? message : `${message} ${detail}`, options?.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      detail === undefined ? message : `${message} ${detail}`,
+      options?.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.code = code;
     this.path = options?.path;
   }

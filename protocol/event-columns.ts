@@ -23,6 +23,8 @@ export interface EventColumns {
   readonly events: readonly unknown[];
   /** One field of every row, by its full path; made once a frame and shared by all who ask. */
   field(path: string): readonly FieldValue[];
+  /** What others have derived from these columns, by whom it belongs to: so that it is derived once. */
+  readonly derived: Map<object, unknown>;
   /** The event alone as self-contained bytes in the frame's format (JSON for JSON and NDJSON), for a dead letter. */
   raw(row: number): Uint8Array;
 }

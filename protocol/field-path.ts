@@ -29,13 +29,18 @@ export type FieldValue = string | number | boolean | null | undefined;
 
 /**
  * A reader of one field. Anything but own, plain values (an inherited `constructor`, a list, a map) reads as undefined.
+ * What plain objects inherit are functions, but for `__proto__`: so only a path through that needs to ask what is own.
  */
 export function fieldReader(path: string): (event: unknown) => FieldValue {
   const parts = path.split(".");
+  const isInherited = parts.includes("__proto__")
+    ? (holder: object, part: string): boolean => !Object.hasOwn(holder, part)
+    : (): boolean => false;
   return (event) => {
     let value: unknown = event;
-    for (const part of parts) {
-      if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
+    for (let index = 0; index < parts.length; index++) {
+      const part = parts[index] ?? "";
+      if (typeof value !== "object" || value === null || isInherited(value, part)) return undefined;
       value = (value as Record<string, unknown>)[part];
     }
     switch (typeof value) {

@@ -32,7 +32,6 @@ export const limits = {
   errorsPerConnectionMax: 1_000,
 
   // One host
-  mailboxFramesMax: 16_384,
   mailboxBytesMax: 256 * MIB,
   turnFramesMax: 64,
   turnBytesMax: 16 * MIB,

@@ -44,6 +44,10 @@ export const eventFilter = z.strictObject({
 });
 export type EventFilter = z.output<typeof eventFilter>;
 
+/** Names that rows use for themselves: no dimension may take them. */
+const reservedNames = new Set(["time", "removed", "count", "rate", "sum", "min", "max", "mean", "distinct", "topK"]);
+for (const percent of [50, 75, 90, 95, 99]) reservedNames.add(`p${percent}`);
+
 const dimensionName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]{0,63}$/);
 
 /** A dimension: a field under a name. A bare text is both. */
@@ -54,7 +58,10 @@ export const dimension = z.union([
 
 export const metricDefinition = z
   .strictObject({
-    name: z.string().regex(/^[a-z][a-z0-9_]{0,63}$/).meta({ description: "Lower-case letters, digits and underscores" }),
+    name: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]{0,63}$/)
+      .meta({ description: "Lower-case letters, digits and underscores" }),
     description: z.string().max(500).default(""),
     filter: eventFilter.default({ all: [], any: [] }),
     value: fieldPath.optional().meta({ description: "The field that sum, min, max, mean, quantiles, distinct and topK read" }),
@@ -68,6 +75,10 @@ export const metricDefinition = z
   })
   .refine((metric) => new Set(metric.dimensions.map((each) => each.name)).size === metric.dimensions.length, {
     error: "each dimension once",
+    path: ["dimensions"],
+  })
+  .refine((metric) => metric.dimensions.every((each) => !reservedNames.has(each.name)), {
+    error: "a dimension has the name of an output",
     path: ["dimensions"],
   })
   .refine(

@@ -8,30 +8,28 @@ import type { PartitionId } from "./ids.ts";
 
 const encoder = new TextEncoder();
 let scratch = new Uint8Array(4096);
+/** The tenant whose `tenant \0` stands at the start of the scratch buffer, and the place for a session id behind it. */
+let scratchTenant: string | undefined;
+let scratchRest = scratch;
 
 export function partitionOf(tenant: string, sessionId: string, partitionCount: number): PartitionId {
-  return (murmur3(scratch, encodeKey(tenant, sessionId)) % partitionCount) as PartitionId;
+  const length = encodeKey(tenant, sessionId);
+  // Only now: a long key gets a larger scratch buffer.
+  return (murmur3(scratch, length) % partitionCount) as PartitionId;
 }
 
-/** Writes `tenant \0 sessionId` into the scratch buffer and returns its length in bytes. */
+/** Writes `tenant \0 sessionId` into the scratch buffer and returns its length in bytes. The tenant mostly stands there. */
 function encodeKey(tenant: string, sessionId: string): number {
   const bytesMax = (tenant.length + sessionId.length) * 3 + 1;
-  if (scratch.length < bytesMax) scratch = new Uint8Array(bytesMax * 2);
-  let end = writeText(tenant, 0);
-  scratch[end++] = 0;
-  end = writeText(sessionId, end);
-  return end;
-}
-
-function writeText(text: string, start: number): number {
-  let end = start;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    // Plain ASCII, as nearly all ids are, needs no encoder call.
-    if (unit >= 0x80) return start + encoder.encodeInto(text, scratch.subarray(start)).written;
-    scratch[end++] = unit;
+  if (tenant !== scratchTenant || scratch.length < bytesMax) {
+    if (scratch.length < bytesMax) scratch = new Uint8Array(bytesMax * 2);
+    const end = encoder.encodeInto(tenant, scratch).written;
+    scratch[end] = 0;
+    scratchTenant = tenant;
+    scratchRest = scratch.subarray(end + 1);
   }
-  return end;
+  // Half the cost of a loop over the id, which decoders give out as a slice of a longer text.
+  return scratch.length - scratchRest.length + encoder.encodeInto(sessionId, scratchRest).written;
 }
 
 /** MurmurHash3_x86_32 of the first `length` bytes, as an unsigned 32-bit integer. */
@@ -39,8 +37,7 @@ export function murmur3(bytes: Uint8Array, length: number, seed = 0): number {
   let hash = seed;
   const blocksEnd = length & ~3;
   for (let at = 0; at < blocksEnd; at += 4) {
-    const block =
-      byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24);
+    const block = byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24);
     hash ^= scramble(block);
     hash = (hash << 13) | (hash >>> 19);
     hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
@@ -60,5 +57,6 @@ function scramble(block: number): number {
 }
 
 function byte(bytes: Uint8Array, at: number): number {
-  return bytes[at] ?? 0;
+  // The callers stay inside; a default for what can't be missing would cost a check per byte.
+  return bytes[at] as number;
 }

@@ -1,0 +1,89 @@
+/**
+ * Self-contained msgpack from parts of a frame, by copying bytes. A record refers to a shape by an id that was defined
+ * somewhere before it, perhaps in another event and perhaps defined anew in between; here each reference is checked against
+ * what the output has defined so far, and the definition is written in its place when it is not there. A second identical
+ * definition becomes a reference. What is not part of a record's head is copied as it is.
+ */
+import { ByteWriter } from "./bytes.ts";
+import { WeirError } from "./error-codes.ts";
+import { scanMsgpackBatch, type MsgpackBatch } from "./event-batch.ts";
+import { baseIndexOf, type RecordShape } from "./msgpack-scanner.ts";
+
+/** How far definitions may blow up an output: a frame made for it could repeat a long one for each tiny record. */
+const GROWTH_MAX = 4;
+const GROWTH_BYTES_FREE = 64 * 1024;
+
+export class MsgpackShare {
+  readonly #bytes: Uint8Array;
+  readonly #batch: MsgpackBatch;
+  readonly #writer: ByteWriter;
+  readonly #shapes = new Map<number, RecordShape>();
+
+  constructor(bytes: Uint8Array, batch: MsgpackBatch, capacityBytes: number) {
+    this.#bytes = bytes;
+    this.#batch = batch;
+    this.#writer = new ByteWriter(capacityBytes);
+  }
+
+  /** `{events: [...]}` up to its first event. */
+  writeHead(count: number): void {
+    for (const byte of [0x81, 0xa6, 0x65, 0x76, 0x65, 0x6e, 0x74, 0x73, 0xdd]) this.#writer.u8(byte);
+    for (let shift = 24; shift >= 0; shift -= 8) this.#writer.u8((count >>> shift) & 0xff);
+  }
+
+  /** Throws WEIR_FRAME_TOO_LARGE for a frame whose shapes would blow up the output. */
+  writeEvent(row: number): void {
+    const { starts, ends, marks, markStarts } = this.#batch;
+    let from = starts[row] ?? 0;
+    const last = markStarts[row + 1] ?? 0;
+    for (let index = markStarts[row] ?? 0; index < last; index++) {
+      const mark = marks[index];
+      if (mark === undefined) break;
+      this.#copy(from, mark.from);
+      this.#writeShape(mark.shape);
+      from = mark.to;
+    }
+    this.#copy(from, ends[row] ?? 0);
+  }
+
+  finish(): Uint8Array {
+    return this.#writer.finish();
+  }
+
+  #copy(from: number, to: number): void {
+    if (to > from) this.#writer.raw(this.#bytes.subarray(from, to));
+  }
+
+  #writeShape(shape: RecordShape): void {
+    const id = 0x40 | baseIndexOf(this.#bytes, shape);
+    if (this.#isDefined(shape)) {
+      this.#writer.u8(id);
+      if (shape.highByte >= 0) this.#writer.u8(shape.highByte);
+      return;
+    }
+    this.#shapes.set(shape.index, shape);
+    this.#copy(shape.from, shape.to);
+    if (this.#writer.length > this.#bytes.length * GROWTH_MAX + GROWTH_BYTES_FREE) {
+      throw new WeirError("WEIR_FRAME_TOO_LARGE", "Its record shapes repeat too often.");
+    }
+  }
+
+  /** Whether a reference in the output would be read as this shape. */
+  #isDefined(shape: RecordShape): boolean {
+    if (this.#shapes.get(shape.index) !== shape) return false;
+    return shape.highByte <= 0 ? this.#isReachable(shape) : this.#shapes.get(baseIndexOf(this.#bytes, shape))?.highByte === 0;
+  }
+
+  /** A shape with low id and high byte 0 is filed where no reference looks for it. */
+  #isReachable(shape: RecordShape): boolean {
+    return shape.index === baseIndexOf(this.#bytes, shape);
+  }
+}
+
+/** One event of a msgpack frame alone. */
+export function eventBytes(bytes: Uint8Array, row: number): Uint8Array {
+  const batch = scanMsgpackBatch(bytes, true);
+  const share = new MsgpackShare(bytes, batch, (batch.ends[row] ?? 0) - (batch.starts[row] ?? 0) + 64);
+  share.writeEvent(row);
+  return share.finish();
+}

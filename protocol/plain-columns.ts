@@ -1,0 +1,69 @@
+/**
+ * The columns that the plain reader fills. What nobody said to want beforehand (the decoded events, other fields) the reference
+ * reads when somebody asks, from the frame's bytes, which must stay as they are for so long.
+ */
+import type { EventColumns } from "./event-columns.ts";
+import { readEvents, type ReadRequest } from "./event-reader.ts";
+import type { FieldValue } from "./field-path.ts";
+import { eventBytes } from "./msgpack-slices.ts";
+
+export class PlainColumns implements EventColumns {
+  readonly count: number;
+  readonly verdicts: Uint8Array;
+  readonly wrongPaths: ReadonlyMap<number, string> = nothingWrong;
+  eventIds: string[] = [];
+  readonly sessionIds: string[];
+  readonly userIds: (string | undefined)[];
+  readonly eventTypes: string[];
+  readonly eventTimesMs: Float64Array;
+  readonly partitions: Uint16Array;
+  readonly derived = new Map<object, unknown>();
+  /** The wanted columns, by their number. */
+  readonly wanted: FieldValue[][] = [];
+  readonly #request: ReadRequest;
+  readonly #columnOf: ReadonlyMap<string, number>;
+  #reference: EventColumns | undefined;
+
+  constructor(request: ReadRequest, count: number, columnOf: ReadonlyMap<string, number>) {
+    this.#request = request;
+    this.#columnOf = columnOf;
+    this.count = count;
+    // All zeros: ACCEPTED.
+    this.verdicts = new Uint8Array(count);
+    this.sessionIds = new Array<string>(count).fill("");
+    this.userIds = new Array<string | undefined>(count).fill(undefined);
+    this.eventTypes = new Array<string>(count).fill("");
+    this.eventTimesMs = new Float64Array(count);
+    this.partitions = new Uint16Array(count);
+    for (let column = 0; column < columnOf.size; column++) this.wanted.push(new Array<FieldValue>(count).fill(undefined));
+  }
+
+  get events(): readonly unknown[] {
+    return this.#read().events;
+  }
+
+  field(path: string): readonly FieldValue[] {
+    switch (path) {
+      case "eventId":
+        return this.eventIds;
+      case "sessionId":
+        return this.sessionIds;
+      case "userId":
+        return this.userIds;
+      case "eventType":
+        return this.eventTypes;
+      default:
+        return this.wanted[this.#columnOf.get(path) ?? -1] ?? this.#read().field(path);
+    }
+  }
+
+  raw(row: number): Uint8Array {
+    return eventBytes(this.#request.bytes, row);
+  }
+
+  #read(): EventColumns {
+    return (this.#reference ??= readEvents(this.#request));
+  }
+}
+
+const nothingWrong: ReadonlyMap<number, string> = new Map();
