@@ -1,0 +1,118 @@
+/**
+ * How many values fell into each bucket, by key. Few buckets are kept as sorted lists; when there are more than a few and they
+ * lie close together, as a dense window of counts. Which form it is shows only in memory and speed, never in `write`.
+ */
+import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
+import { BUCKET_KEY_MAX } from "./log-buckets.ts";
+
+/** Lists longer than this turn dense, when at least a quarter of the window would be in use. */
+const SPARSE_BUCKETS = 16;
+const DENSE_SHARE_MIN = 1 / 4;
+
+export class BucketCounts {
+  /** Sparse: keys in rising order and the count of each. Empty when dense. */
+  #keys: number[] = [];
+  #counts: number[] = [];
+  /** Dense: the count of key `#base + index`. */
+  #window: Float64Array | undefined = undefined;
+  #base = 0;
+
+  add(key: number, count: number): void {
+    const window = this.#window;
+    if (window === undefined) {
+      this.#addSparse(key, count);
+      return;
+    }
+    const index = key - this.#base;
+    if (index >= 0 && index < window.length) window[index] = (window[index] ?? 0) + count;
+    else this.#addOutside(key, count);
+  }
+
+  merge(from: BucketCounts): void {
+    from.forEach((key, count) => this.add(key, count));
+  }
+
+  /** Every bucket that holds something, by rising key. */
+  forEach(visit: (key: number, count: number) => void): void {
+    const window = this.#window;
+    if (window === undefined) {
+      for (let index = 0; index < this.#keys.length; index++) visit(this.#keys[index] ?? 0, this.#counts[index] ?? 0);
+      return;
+    }
+    for (let index = 0; index < window.length; index++) {
+      const count = window[index] ?? 0;
+      if (count > 0) visit(this.#base + index, count);
+    }
+  }
+
+  /** The number of buckets, then the step from each key to the next and its count. */
+  write(writer: ByteWriter): void {
+    let buckets = 0;
+    this.forEach(() => buckets++);
+    writer.varint(buckets);
+    let last = -BUCKET_KEY_MAX;
+    this.forEach((key, count) => {
+      writer.varint(key - last);
+      writer.varint(count);
+      last = key;
+    });
+  }
+
+  static read(reader: ByteReader): BucketCounts {
+    const state = new BucketCounts();
+    let key = -BUCKET_KEY_MAX;
+    for (let left = reader.varint(); left > 0; left--) {
+      key += reader.varint();
+      state.add(key, reader.varint());
+    }
+    return state;
+  }
+
+  sizeBytes(): number {
+    return 56 + (this.#window === undefined ? 112 + 16 * this.#keys.length : 200 + this.#window.byteLength);
+  }
+
+  #addSparse(key: number, count: number): void {
+    const keys = this.#keys;
+    const counts = this.#counts;
+    let at = 0;
+    for (let end = keys.length; at < end;) {
+      const middle = (at + end) >>> 1;
+      if ((keys[middle] ?? 0) < key) at = middle + 1;
+      else end = middle;
+    }
+    if (keys[at] === key) {
+      counts[at] = (counts[at] ?? 0) + count;
+      return;
+    }
+    // New lists of the exact length: growing in place would keep room for 17, and most sketches of a pane hold a few values.
+    this.#keys = keys.toSpliced(at, 0, key);
+    this.#counts = counts.toSpliced(at, 0, count);
+    if (keys.length >= SPARSE_BUCKETS) this.#turnDenseIfClose();
+  }
+
+  #turnDenseIfClose(): void {
+    const first = this.#keys[0] ?? 0;
+    const span = (this.#keys.at(-1) ?? 0) - first + 1;
+    if (this.#keys.length < span * DENSE_SHARE_MIN) return;
+    const window = new Float64Array(span);
+    this.forEach((key, count) => (window[key - first] = count));
+    this.#base = first;
+    this.#window = window;
+    this.#keys = [];
+    this.#counts = [];
+  }
+
+  /** Widens the window to the key, with some room for the next one. */
+  #addOutside(key: number, count: number): void {
+    const old = this.#window ?? new Float64Array(0);
+    const room = old.length >>> 2;
+    const first = key < this.#base ? Math.max(-BUCKET_KEY_MAX, key - room) : this.#base;
+    const last = key < this.#base ? this.#base + old.length - 1 : Math.min(BUCKET_KEY_MAX, key + room);
+    const window = new Float64Array(last - first + 1);
+    window.set(old, this.#base - first);
+    window[key - first] = count;
+    this.#window = window;
+    this.#base = first;
+  }
+}

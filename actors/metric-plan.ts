@@ -1,0 +1,152 @@
+/**
+ * A metric definition made ready to run: compiled filter, field paths, aggregates. One plan serves all partitions of a host.
+ * `bind` ties it to the columns of one frame, once for all of them, so that the loop over rows does no look-up by name.
+ */
+import { assert } from "../protocol/assert.ts";
+import { compileFilter } from "../protocol/event-filter.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import { resolveFieldPath, type FieldValue } from "../protocol/field-path.ts";
+import { limits } from "../protocol/limits.ts";
+import { OTHER_SERIES, type DimensionValue, type MetricDefinition } from "../protocol/metric-definition.ts";
+import type { ByteReader } from "../protocol/bytes.ts";
+import { ByteWriter } from "../protocol/bytes.ts";
+import type { Aggregate, AggregateValue } from "./aggregates/aggregate.ts";
+import { aggregates } from "./aggregates/registry.ts";
+
+/** The states of all aggregates of a metric for one pane, in the order of the definition. */
+export type PaneStates = unknown[];
+
+export class MetricPlan {
+  readonly definition: MetricDefinition;
+  readonly aggregates: readonly Aggregate<unknown>[];
+  /** Adds one event's value to the states of a pane. */
+  readonly add: (states: PaneStates, value: FieldValue) => void;
+  readonly #dimensionPaths: readonly string[];
+  readonly #valuePath: string | undefined;
+  readonly #filter: ReturnType<typeof compileFilter> | undefined;
+
+  constructor(definition: MetricDefinition) {
+    this.definition = definition;
+    this.aggregates = definition.aggregates.map((name) => aggregates[name] as Aggregate<unknown>);
+    this.add = unrolledAdd(this.aggregates);
+    this.#dimensionPaths = definition.dimensions.map((dimension) => fullPath(dimension.field));
+    this.#valuePath = definition.value === undefined ? undefined : fullPath(definition.value);
+    const { all, any } = definition.filter;
+    this.#filter = all.length + any.length > 0 ? compileFilter(definition.filter) : undefined;
+  }
+
+  /** The same for all partitions that take rows of the frame: it is made once and kept with the columns. */
+  bind(columns: EventColumns): BoundMetric {
+    const bound = columns.derived.get(this) as BoundMetric | undefined;
+    if (bound !== undefined) return bound;
+    const made: BoundMetric = {
+      matches: this.#filter?.(columns),
+      values: this.#valuePath === undefined ? undefined : columns.field(this.#valuePath),
+      dimensions: this.#dimensionPaths.map((path) => columns.field(path)),
+    };
+    columns.derived.set(this, made);
+    return made;
+  }
+
+  emptyStates(): PaneStates {
+    return this.aggregates.map((aggregate) => aggregate.empty());
+  }
+
+  merge(into: PaneStates, from: PaneStates): void {
+    this.aggregates.forEach((aggregate, index) => aggregate.merge(into[index], from[index]));
+  }
+
+  write(states: PaneStates, writer: ByteWriter): void {
+    this.aggregates.forEach((aggregate, index) => aggregate.write(states[index], writer));
+  }
+
+  read(reader: ByteReader): PaneStates {
+    return this.aggregates.map((aggregate) => aggregate.read(reader));
+  }
+
+  encode(states: PaneStates): Uint8Array {
+    const writer = new ByteWriter();
+    this.write(states, writer);
+    return writer.finish();
+  }
+
+  /** Finished values of each aggregate for a span, in the order of the definition. */
+  finish(states: PaneStates, spanMs: number): (readonly AggregateValue[])[] {
+    return this.aggregates.map((aggregate, index) => aggregate.finish(states[index], spanMs));
+  }
+
+  /** A row as clients see it: every dimension and every output by its name. */
+  row(dimensions: readonly DimensionValue[], states: PaneStates, spanMs: number): Record<string, unknown> {
+    const row: Record<string, unknown> = this.keyRow(dimensions);
+    this.finish(states, spanMs).forEach((values, index) => {
+      this.aggregates[index]?.outputs.forEach((output, at) => (row[output] = values[at]));
+    });
+    return row;
+  }
+
+  /** The dimensions of a row alone. */
+  keyRow(dimensions: readonly DimensionValue[]): Record<string, unknown> {
+    return Object.fromEntries(this.definition.dimensions.map(({ name }, index) => [name, dimensions[index] ?? null]));
+  }
+
+  sizeBytes(states: PaneStates): number {
+    return this.aggregates.reduce((sum, aggregate, index) => sum + aggregate.sizeBytes(states[index]), 0);
+  }
+}
+
+/**
+ * `for (each) aggregate.add(state, value)` written out, one call an aggregate: in a loop one call site sees all kinds of
+ * aggregates and V8 can inline none; written out, each sees one. Runs for every event and metric.
+ */
+function unrolledAdd(all: readonly Aggregate<unknown>[]): (states: PaneStates, value: FieldValue) => void {
+  const names = all.map((_, index) => `aggregate${index}`);
+  const calls = names.map((name, index) => `${name}.add(states[${index}], value);`);
+  // oxlint-disable-next-line typescript/no-implied-eval -- only names and indexes made here go into the text
+  const make = new Function(...names, `return (states, value) => { ${calls.join(" ")} };`);
+  return make(...all) as (states: PaneStates, value: FieldValue) => void;
+}
+
+/** A plan over one frame's columns. */
+export interface BoundMetric {
+  /** undefined: every event matches. */
+  readonly matches: ((row: number) => boolean) | undefined;
+  readonly values: readonly FieldValue[] | undefined;
+  readonly dimensions: readonly (readonly FieldValue[])[];
+}
+
+/** Full paths of all fields that the metrics read: what a reader has to bring. */
+export function fieldsOf(definitions: readonly MetricDefinition[]): string[] {
+  const fields = definitions.flatMap(({ dimensions, value, filter }) => [
+    ...dimensions.map(({ field }) => field),
+    ...(value === undefined ? [] : [value]),
+    ...[...filter.all, ...filter.any].map(({ field }) => field),
+  ]);
+  return [...new Set(fields.map(fullPath))];
+}
+
+/** The plans of one host: the same definition is compiled once, whatever partition or tenant asks. */
+export class MetricPlans {
+  readonly #plans = new Map<string, MetricPlan>();
+
+  of(definition: MetricDefinition): MetricPlan {
+    const text = JSON.stringify(definition);
+    let plan = this.#plans.get(text);
+    if (plan === undefined) this.#plans.set(text, (plan = new MetricPlan(definition)));
+    return plan;
+  }
+}
+
+/** A field's value as the value of a dimension: text as it is, numbers and booleans as text, nothing as null. */
+export function dimensionValue(value: FieldValue): DimensionValue {
+  if (typeof value === "string" && value.length <= limits.dimensionValueBytesMax) return value;
+  if (value === undefined || value === null) return null;
+  const text = String(value);
+  // A text that long is no dimension; it must not fill keys and rows.
+  return text.length > limits.dimensionValueBytesMax ? OTHER_SERIES : text;
+}
+
+function fullPath(field: string): string {
+  const path = resolveFieldPath(field);
+  assert(path !== undefined, "a checked definition names only fields");
+  return path;
+}

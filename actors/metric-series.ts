@@ -1,0 +1,152 @@
+/**
+ * Stage 2, one series of a metric: the panes of all partitions as a tree of hours, minutes and 10 s slices.
+ *
+ *   hour ──┬── minute ──┬── slice        each node: partition -> its latest partial of exactly this size
+ *          └── minute   └── slice        value of a node = its own partials + those of the nodes below, merged
+ *
+ * A partial REPLACES what the node and all nodes below it held from its partition, so a partial that arrives twice changes
+ * nothing. Merged values are kept until something below changes.
+ */
+import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
+import type { DimensionValue } from "../protocol/metric-definition.ts";
+import type { MetricPlan, PaneStates } from "./metric-plan.ts";
+import { FINE_MS, floorTo } from "./pane.ts";
+
+class PaneNode {
+  readonly startMs: number;
+  readonly sizeMs: PaneSizeMs;
+  readonly partials = new Map<number, PaneStates>();
+  readonly children = new Map<number, PaneNode>();
+  #merged: PaneStates | undefined;
+
+  constructor(startMs: number, sizeMs: PaneSizeMs) {
+    this.startMs = startMs;
+    this.sizeMs = sizeMs;
+  }
+
+  get isEmpty(): boolean {
+    return this.partials.size === 0 && this.children.size === 0;
+  }
+
+  child(startMs: number, sizeMs: PaneSizeMs): PaneNode {
+    this.#merged = undefined;
+    let child = this.children.get(startMs);
+    if (child === undefined) this.children.set(startMs, (child = new PaneNode(startMs, sizeMs)));
+    return child;
+  }
+
+  replace(partition: number, states: PaneStates): void {
+    this.#merged = undefined;
+    this.partials.set(partition, states);
+    for (const [startMs, child] of this.children) {
+      child.#forget(partition);
+      if (child.isEmpty) this.children.delete(startMs);
+    }
+  }
+
+  /** Not to be changed by the caller. */
+  merged(plan: MetricPlan): PaneStates {
+    if (this.#merged !== undefined) return this.#merged;
+    const [only] = this.partials.values();
+    if (only !== undefined && this.partials.size === 1 && this.children.size === 0) return (this.#merged = only);
+    const states = plan.emptyStates();
+    for (const partial of this.partials.values()) plan.merge(states, partial);
+    for (const child of this.children.values()) plan.merge(states, child.merged(plan));
+    return (this.#merged = states);
+  }
+
+  #forget(partition: number): void {
+    this.#merged = undefined;
+    this.partials.delete(partition);
+    for (const [startMs, child] of this.children) {
+      child.#forget(partition);
+      if (child.isEmpty) this.children.delete(startMs);
+    }
+  }
+
+  /** Nodes inside the span that need not be split. A node with partials of its own size cannot be. */
+  leaves(fromMs: number, toMs: number, sizeMaxMs: number, visit: (node: PaneNode) => void): void {
+    if (this.startMs >= toMs || this.startMs + this.sizeMs <= fromMs) return;
+    const inside = this.startMs >= fromMs && this.startMs + this.sizeMs <= toMs;
+    if (this.partials.size > 0 || this.children.size === 0 || (inside && this.sizeMs <= sizeMaxMs)) return visit(this);
+    for (const child of this.children.values()) child.leaves(fromMs, toMs, sizeMaxMs, visit);
+  }
+}
+
+export class MetricSeries {
+  readonly dimensions: readonly DimensionValue[];
+  readonly id: string;
+  readonly #hours = new Map<number, PaneNode>();
+  /** Panes whose stored row is out of date, by `paneKey`-like start, one set for each row size. */
+  readonly staleMinutes = new Set<number>();
+  readonly staleHours = new Set<number>();
+
+  constructor(dimensions: readonly DimensionValue[]) {
+    this.dimensions = dimensions;
+    this.id = JSON.stringify(dimensions);
+  }
+
+  get isEmpty(): boolean {
+    return this.#hours.size === 0;
+  }
+
+  get hours(): Iterable<number> {
+    return this.#hours.keys();
+  }
+
+  put(partition: number, startMs: number, sizeMs: PaneSizeMs, states: PaneStates): void {
+    const hourMs = floorTo(startMs, HOUR_MS);
+    let node = this.#hours.get(hourMs);
+    if (node === undefined) this.#hours.set(hourMs, (node = new PaneNode(hourMs, HOUR_MS)));
+    if (sizeMs < HOUR_MS) node = node.child(floorTo(startMs, MINUTE_MS), MINUTE_MS);
+    if (sizeMs < MINUTE_MS) node = node.child(startMs, FINE_MS);
+    node.replace(partition, states);
+  }
+
+  /** Merged states of one minute or hour; undefined when nothing is there. */
+  at(plan: MetricPlan, startMs: number, sizeMs: PaneSizeMs): PaneStates | undefined {
+    const hour = this.#hours.get(floorTo(startMs, HOUR_MS));
+    return (sizeMs === HOUR_MS ? hour : hour?.children.get(startMs))?.merged(plan);
+  }
+
+  /**
+   * Visits merged panes that together are the span, each at most `sizeMaxMs` long where panes are still that small.
+   * Panes that reach over an end of the span are visited whole: the span is widened to them.
+   */
+  visit(
+    plan: MetricPlan,
+    fromMs: number,
+    toMs: number,
+    sizeMaxMs: number,
+    visit: (startMs: number, states: PaneStates) => void,
+  ): void {
+    const each = (node: PaneNode): void => visit(node.startMs, node.merged(plan));
+    const firstHour = floorTo(fromMs, HOUR_MS);
+    // Whichever is shorter: the hours of the span, or all the hours there are.
+    if ((toMs - firstHour) / HOUR_MS < this.#hours.size) {
+      for (let hourMs = firstHour; hourMs < toMs; hourMs += HOUR_MS)
+        this.#hours.get(hourMs)?.leaves(fromMs, toMs, sizeMaxMs, each);
+    } else {
+      for (const hour of this.#hours.values()) hour.leaves(fromMs, toMs, sizeMaxMs, each);
+    }
+  }
+
+  /** Forgets hours that end at `keepFromMs` or before. */
+  drop(keepFromMs: number): number[] {
+    const dropped = [...this.#hours.keys()].filter((hourMs) => hourMs + HOUR_MS <= keepFromMs);
+    for (const hourMs of dropped) this.#hours.delete(hourMs);
+    return dropped;
+  }
+
+  paneCount(): number {
+    let count = 0;
+    for (const hour of this.#hours.values()) {
+      count += hour.partials.size;
+      for (const minute of hour.children.values()) {
+        count += minute.partials.size;
+        for (const slice of minute.children.values()) count += slice.partials.size;
+      }
+    }
+    return count;
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * Stage 1 of a metric: one partition's share of every pane of one tenant's metric ("partials").
+ * `add` puts an event into its pane; `age` merges panes upwards as the watermark passes; `collect` hands out what changed,
+ * to REPLACE what stage 2 had from this partition; `snapshot` writes what changed to the partition's store.
+ *
+ * A partial stands for all panes inside its span: an hour partial replaces the partition's minutes of that hour.
+ */
+import type { ByteWriter } from "../protocol/bytes.ts";
+import { ByteReader } from "../protocol/bytes.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import { flatText } from "../protocol/flat-text.ts";
+import type { FieldValue } from "../protocol/field-path.ts";
+import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
+import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
+import type { AcceptedRows } from "./accepted-rows.ts";
+import type { StateEntry, StateWrite } from "./effects.ts";
+import { dimensionValue, type BoundMetric, type MetricPlan, type PaneStates } from "./metric-plan.ts";
+import { FINE_MS, floorTo, paneKey, paneSizeOf, paneStartOf, type PaneLadder } from "./pane.ts";
+
+const PANES = "panes";
+/** How many recent panes a series remembers, less one; a power of two, less one. */
+const RECENT_MASK = 3;
+
+interface Pane {
+  readonly key: number;
+  readonly series: Series;
+  states: PaneStates;
+  /** In the list of what to hand to stage 2 / to write with the next snapshot. */
+  collected: boolean;
+  dirty: boolean;
+  dropped: boolean;
+}
+
+interface Series {
+  readonly dimensions: readonly DimensionValue[];
+  /** The dimensions as JSON text: the series' name in stores and on the way to stage 2. */
+  readonly id: string;
+  readonly idBytes: Uint8Array;
+  readonly panes: Map<number, Pane>;
+  readonly recent: (Pane | undefined)[];
+}
+
+type SeriesNode = Map<DimensionValue, SeriesNode | Series>;
+
+export class PartialPanes {
+  readonly plan: MetricPlan;
+  readonly #tenant: string;
+  readonly #byDimension: SeriesNode = new Map();
+  readonly #series = new Set<Series>();
+  #single: Series | undefined;
+  #other: Series | undefined;
+  /** Which series have panes below a minute, by minute, and below an hour, by hour: what `age` has to look at. */
+  readonly #fineSeries = new Map<number, Set<Series>>();
+  readonly #minuteSeries = new Map<number, Set<Series>>();
+  readonly #hourSeries = new Map<number, Set<Series>>();
+  #uncollected: Pane[] = [];
+  #dirty: Pane[] = [];
+  #paneCount = 0;
+  /** Events that went to the `__other__` series. */
+  overflowedEvents = 0;
+
+  constructor(tenant: string, plan: MetricPlan) {
+    this.#tenant = tenant;
+    this.plan = plan;
+  }
+
+  get paneCount(): number {
+    return this.#paneCount;
+  }
+
+  get seriesCount(): number {
+    return this.#series.size;
+  }
+
+  /** About how much memory the panes take; O(panes). */
+  sizeBytes(): number {
+    let sum = 0;
+    for (const series of this.#series) for (const pane of series.panes.values()) sum += 120 + this.plan.sizeBytes(pane.states);
+    return sum;
+  }
+
+  /** Adds every row that the metric's filter takes to the pane of its series. */
+  addAll({ columns: allColumns, rows, paneKeys }: AcceptedRows): void {
+    let columns: EventColumns | undefined;
+    let bound: BoundMetric | undefined;
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index] ?? 0;
+      if (columns !== allColumns[index]) {
+        columns = allColumns[index];
+        bound = columns === undefined ? undefined : this.plan.bind(columns);
+      }
+      if (bound !== undefined && (bound.matches === undefined || bound.matches(row))) this.#add(bound, row, paneKeys[index] ?? 0);
+    }
+  }
+
+  #add(bound: BoundMetric, row: number, key: number): void {
+    const series = this.#seriesAt(bound.dimensions, row);
+    // Events of one time fall into a few panes: the last one of each remainder is tried before the map.
+    const place = (key >> 2) & RECENT_MASK;
+    let pane = series.recent[place];
+    if (pane === undefined || pane.key !== key) series.recent[place] = pane = this.#paneAt(series, key);
+    this.plan.add(pane.states, bound.values === undefined ? undefined : bound.values[row]);
+    if (!pane.collected || !pane.dirty) this.#touch(pane);
+  }
+
+  /** Merges panes that the ladder has left behind into larger ones, and drops those past retention. */
+  age(ladder: PaneLadder): void {
+    this.#mergeUp(this.#fineSeries, MINUTE_MS, FINE_MS, ladder.fineFromMs);
+    this.#mergeUp(this.#minuteSeries, HOUR_MS, MINUTE_MS, ladder.minuteFromMs);
+    for (const [hour, allSeries] of this.#hourSeries) {
+      if (hour + HOUR_MS > ladder.keepFromMs) continue;
+      this.#hourSeries.delete(hour);
+      for (const series of allSeries) this.#drop(series, paneKey(hour, HOUR_MS));
+    }
+  }
+
+  /** Writes the partials that changed since the last call. Nothing is written, and 0 returned, when none did. */
+  collect(writer: ByteWriter): number {
+    const panes = this.#uncollected.filter((pane) => !pane.dropped);
+    for (const pane of this.#uncollected) pane.collected = false;
+    this.#uncollected = [];
+    for (const pane of panes) writePartial(writer, this.plan, pane.series.idBytes, pane.key, pane.states);
+    return panes.length;
+  }
+
+  /** Marks every partial as changed: stage 2 starts anew. */
+  recollect(): void {
+    for (const series of this.#series) {
+      for (const pane of series.panes.values()) {
+        if (pane.collected) continue;
+        pane.collected = true;
+        this.#uncollected.push(pane);
+      }
+    }
+  }
+
+  snapshot(writes: StateWrite[]): void {
+    for (const pane of this.#dirty) {
+      pane.dirty = false;
+      const key = this.#storeKey(pane);
+      writes.push({ table: PANES, key, value: pane.dropped ? undefined : this.plan.encode(pane.states) });
+    }
+    this.#dirty = [];
+  }
+
+  /** Removes the metric from the store. */
+  erase(writes: StateWrite[]): void {
+    for (const series of this.#series) {
+      for (const pane of series.panes.values()) writes.push({ table: PANES, key: this.#storeKey(pane), value: undefined });
+    }
+    for (const pane of this.#dirty) if (pane.dropped) writes.push({ table: PANES, key: this.#storeKey(pane), value: undefined });
+  }
+
+  restore(entry: StateEntry): void {
+    const dimensions = JSON.parse(String(entry.key[2])) as DimensionValue[];
+    // Whatever the limit says: it was let in when it came.
+    const series = this.#find(dimensions) ?? this.#enter(dimensions);
+    const key = Number(entry.key[3]);
+    const pane = this.#paneAt(series, key);
+    pane.states = this.plan.read(new ByteReader(entry.value));
+  }
+
+  #storeKey(pane: Pane): (string | number)[] {
+    return [this.#tenant, this.plan.definition.name, pane.series.id, pane.key];
+  }
+
+  #touch(pane: Pane): void {
+    if (!pane.collected) {
+      pane.collected = true;
+      this.#uncollected.push(pane);
+    }
+    if (!pane.dirty) {
+      pane.dirty = true;
+      this.#dirty.push(pane);
+    }
+  }
+
+  #paneAt(series: Series, key: number): Pane {
+    const found = series.panes.get(key);
+    if (found !== undefined) return found;
+    const pane: Pane = { key, series, states: this.plan.emptyStates(), collected: false, dirty: false, dropped: false };
+    series.panes.set(key, pane);
+    this.#paneCount++;
+    const startMs = paneStartOf(key);
+    const sizeMs = paneSizeOf(key);
+    if (sizeMs === FINE_MS) note(this.#fineSeries, floorTo(startMs, MINUTE_MS), series);
+    else if (sizeMs === MINUTE_MS) note(this.#minuteSeries, floorTo(startMs, HOUR_MS), series);
+    else note(this.#hourSeries, startMs, series);
+    return pane;
+  }
+
+  #mergeUp(groups: Map<number, Set<Series>>, sizeMs: PaneSizeMs, partSizeMs: PaneSizeMs, fromMs: number): void {
+    for (const [startMs, allSeries] of groups) {
+      if (startMs >= fromMs) continue;
+      groups.delete(startMs);
+      for (const series of allSeries) {
+        const whole = this.#paneAt(series, paneKey(startMs, sizeMs));
+        for (let partMs = startMs; partMs < startMs + sizeMs; partMs += partSizeMs) {
+          const part = series.panes.get(paneKey(partMs, partSizeMs));
+          if (part === undefined) continue;
+          this.plan.merge(whole.states, part.states);
+          this.#drop(series, part.key);
+        }
+        this.#touch(whole);
+      }
+    }
+  }
+
+  #drop(series: Series, key: number): void {
+    const pane = series.panes.get(key);
+    if (pane === undefined) return;
+    series.panes.delete(key);
+    series.recent.fill(undefined);
+    pane.dropped = true;
+    this.#paneCount--;
+    if (series.panes.size === 0) this.#forget(series);
+    if (!pane.dirty) {
+      pane.dirty = true;
+      this.#dirty.push(pane);
+    }
+  }
+
+  #seriesAt(dimensions: readonly (readonly FieldValue[])[], row: number): Series {
+    if (dimensions.length === 0 && this.#single !== undefined) return this.#single;
+    // Level by level without a joined key: no text is made for a series that exists.
+    let node: SeriesNode | Series | undefined = this.#byDimension;
+    for (const column of dimensions) node = (node as SeriesNode | undefined)?.get(dimensionValue(column[row]));
+    const known = dimensions.length > 0 ? (node as Series | undefined) : undefined;
+    return known ?? this.#seriesOf(dimensions.map((column) => dimensionValue(column[row])));
+  }
+
+  /** Finds or makes the series; past a limit, the `__other__` one. */
+  #seriesOf(dimensions: readonly DimensionValue[]): Series {
+    const found = this.#find(dimensions);
+    if (found !== undefined) return found;
+    const full = this.#series.size >= this.plan.definition.seriesMax || isTooLong(dimensions);
+    if (full && dimensions.some((value) => value !== OTHER_SERIES)) {
+      this.overflowedEvents++;
+      return (this.#other ??= this.#seriesOf(dimensions.map(() => OTHER_SERIES)));
+    }
+    return this.#enter(dimensions);
+  }
+
+  #enter(dimensions: readonly DimensionValue[]): Series {
+    const own = dimensions.map((value) => (value === null ? null : flatText(value)));
+    const series = this.#newSeries(own);
+    const last = own.at(-1);
+    if (last === undefined) return (this.#single = series);
+    let node = this.#byDimension;
+    for (const value of own.slice(0, -1)) {
+      let next = node.get(value) as SeriesNode | undefined;
+      if (next === undefined) node.set(value, (next = new Map()));
+      node = next;
+    }
+    node.set(last, series);
+    return series;
+  }
+
+  #find(dimensions: readonly DimensionValue[]): Series | undefined {
+    if (dimensions.length === 0) return this.#single;
+    let node: SeriesNode | Series | undefined = this.#byDimension;
+    for (const value of dimensions) node = (node as SeriesNode | undefined)?.get(value);
+    return node as Series | undefined;
+  }
+
+  /** A series without panes must not count against the limit: after a restore it would not be there. */
+  #forget(series: Series): void {
+    this.#series.delete(series);
+    if (this.#single === series) this.#single = undefined;
+    if (this.#other === series) this.#other = undefined;
+    let node: SeriesNode | undefined = this.#byDimension;
+    const path: [SeriesNode, DimensionValue][] = [];
+    for (const value of series.dimensions) {
+      if (node === undefined) return;
+      path.push([node, value]);
+      node = node.get(value) as SeriesNode | undefined;
+    }
+    for (const [parent, value] of path.toReversed()) {
+      const child = parent.get(value);
+      if (child === series || (child instanceof Map && child.size === 0)) parent.delete(value);
+    }
+  }
+
+  #newSeries(dimensions: readonly DimensionValue[]): Series {
+    const id = JSON.stringify(dimensions);
+    const series: Series = {
+      dimensions,
+      id,
+      idBytes: encoder.encode(id),
+      panes: new Map(),
+      recent: new Array<Pane | undefined>(RECENT_MASK + 1).fill(undefined),
+    };
+    this.#series.add(series);
+    return series;
+  }
+}
+
+/** The series is part of keys in stores, which have a limit of their own. */
+const SERIES_ID_BYTES_MAX = 1_200;
+const encoder = new TextEncoder();
+
+function isTooLong(dimensions: readonly DimensionValue[]): boolean {
+  return encoder.encode(JSON.stringify(dimensions)).length > SERIES_ID_BYTES_MAX;
+}
+
+function note(groups: Map<number, Set<Series>>, startMs: number, series: Series): void {
+  const group = groups.get(startMs);
+  if (group === undefined) groups.set(startMs, new Set([series]));
+  else group.add(series);
+}
+
+/** One partial as it travels to stage 2: series, pane, states. */
+function writePartial(writer: ByteWriter, plan: MetricPlan, seriesId: Uint8Array, key: number, states: PaneStates): void {
+  writer.block(seriesId);
+  writer.f64(key);
+  plan.write(states, writer);
+}
+
+export interface Partial {
+  /** The dimension values as JSON text. */
+  readonly seriesId: string;
+  readonly startMs: number;
+  readonly sizeMs: PaneSizeMs;
+  readonly states: PaneStates;
+}
+
+export function readPartial(reader: ByteReader, plan: MetricPlan): Partial {
+  const seriesId = reader.text();
+  const key = reader.f64();
+  return { seriesId, startMs: paneStartOf(key), sizeMs: paneSizeOf(key), states: plan.read(reader) };
+}

@@ -1,0 +1,152 @@
+/**
+ * What one partition knows of one tenant: remembered ids, sessions, partial panes, watermark, ledger. Tenants share nothing,
+ * so that none can fill or read the space of another.
+ */
+import type { EventColumns } from "../protocol/event-columns.ts";
+import { ACCEPTED, DUPLICATE, kindOf, verdictOf } from "../protocol/verdicts.ts";
+import { AcceptedRows } from "./accepted-rows.ts";
+import { Deduplicator } from "./deduplicate.ts";
+import type { StateReader } from "./effects.ts";
+import type { MetricPlan } from "./metric-plan.ts";
+import { PaneLadder } from "./pane.ts";
+import { PartialPanes } from "./partial-panes.ts";
+import type { PartitionRules } from "./partition.ts";
+import { Sessions } from "./sessions.ts";
+
+const LATE = verdictOf("WEIR_EVENT_LATE");
+/** Rows keep their frame's columns in memory: no more than a turn brings. */
+const ACCEPTED_ROWS_MAX = 4_096;
+
+/** received = accepted + duplicate + late + invalid, always. */
+export interface LedgerCounts {
+  received: number;
+  accepted: number;
+  duplicate: number;
+  late: number;
+  invalid: number;
+}
+
+export function emptyLedger(): LedgerCounts {
+  return { received: 0, accepted: 0, duplicate: 0, late: 0, invalid: 0 };
+}
+
+export class PartitionTenant {
+  readonly tenant: string;
+  #rules: PartitionRules;
+  readonly dedup: Deduplicator;
+  readonly sessions: Sessions;
+  /** By the metric's name, in the order of the plans. */
+  readonly metrics = new Map<string, PartialPanes>();
+  /** The same, by index, for the loop over events. */
+  #panes: PartialPanes[] = [];
+  readonly #ladder: PaneLadder;
+  #minutePassed = false;
+  readonly #accepted = new AcceptedRows();
+  watermarkMs = -Infinity;
+  /** Receipt of the event that set the watermark. */
+  watermarkIngestMs = -Infinity;
+  ledger: LedgerCounts = emptyLedger();
+  /** Touched since the last collect. */
+  changed = false;
+
+  constructor(tenant: string, rules: PartitionRules, cold: StateReader) {
+    this.tenant = tenant;
+    this.#rules = rules;
+    this.dedup = new Deduplicator(rules.dedupKey, rules.dedupHorizonMs);
+    this.sessions = new Sessions(tenant, rules, cold);
+    this.#ladder = new PaneLadder(rules.paneRetention);
+  }
+
+  /** Takes the tenant's metrics as they are from now on; returns the ones that are gone or changed. */
+  define(plans: readonly MetricPlan[]): PartialPanes[] {
+    this.countAccepted();
+    const before = new Map(this.metrics);
+    this.metrics.clear();
+    for (const plan of plans) {
+      const { name } = plan.definition;
+      const old = before.get(name);
+      // Equal definitions have one plan (`MetricPlans`).
+      const kept = old?.plan === plan ? old : undefined;
+      this.metrics.set(name, kept ?? new PartialPanes(this.tenant, plan));
+      if (kept !== undefined) before.delete(name);
+    }
+    this.#panes = [...this.metrics.values()];
+    return [...before.values()];
+  }
+
+  /**
+   * Decides one event and, when it is accepted, applies it. The verdict is written into the columns.
+   * Deduplication comes before lateness: a resent event that has become late was counted, and must not become a dead letter.
+   * An id is remembered only when its event counts: a late or invalid one can be replayed later.
+   */
+  apply(columns: EventColumns, row: number, ingestTimeMs: number): number {
+    this.changed = true;
+    const verdict = this.#judge(columns, row, ingestTimeMs);
+    this.ledger.received++;
+    columns.verdicts[row] = verdict;
+    if (verdict === ACCEPTED) {
+      this.ledger.accepted++;
+      this.#count(columns, row, ingestTimeMs);
+    } else {
+      this.ledger[kindOf(verdict)]++;
+    }
+    return verdict;
+  }
+
+  #judge(columns: EventColumns, row: number, ingestTimeMs: number): number {
+    const refused = columns.verdicts[row] ?? ACCEPTED;
+    if (refused !== ACCEPTED) return refused;
+    this.dedup.advance(ingestTimeMs);
+    if (this.dedup.lookup(columns.eventIds[row] ?? "")) return DUPLICATE;
+    return (columns.eventTimesMs[row] ?? 0) < this.watermarkMs - this.#rules.allowedLatenessMs ? LATE : ACCEPTED;
+  }
+
+  #count(columns: EventColumns, row: number, ingestTimeMs: number): void {
+    const eventTimeMs = columns.eventTimesMs[row] ?? 0;
+    this.dedup.remember();
+    if (eventTimeMs > this.watermarkMs) {
+      this.watermarkMs = eventTimeMs;
+      this.watermarkIngestMs = ingestTimeMs;
+      if (this.#ladder.advance(eventTimeMs)) this.#minutePassed = true;
+    }
+    this.sessions.apply(columns.sessionIds[row] ?? "", eventTimeMs, columns.eventTypes[row] ?? "", columns.userIds[row]);
+    this.#accepted.push(columns, row, this.#ladder.keyAt(eventTimeMs));
+  }
+
+  /** Brings the metrics up to the events: before anything reads, ages or redefines them, and at the end of a turn. */
+  countAccepted(): void {
+    if (this.#accepted.count === 0) return;
+    for (const panes of this.#panes) panes.addAll(this.#accepted);
+    this.#accepted.clear();
+  }
+
+  /** After a frame: what follows from the watermark having passed a minute. */
+  settle(): void {
+    if (this.#accepted.count >= ACCEPTED_ROWS_MAX) this.countAccepted();
+    if (!this.#minutePassed) return;
+    this.#minutePassed = false;
+    this.countAccepted();
+    for (const panes of this.#panes) panes.age(this.#ladder);
+    this.sessions.close(this.watermarkMs);
+  }
+
+  /** Takes other rules from now on; what they make of old panes and open sessions follows at once. */
+  changeRules(rules: PartitionRules): void {
+    this.countAccepted();
+    this.#rules = rules;
+    this.changed = true;
+    this.dedup.changeHorizon(rules.dedupHorizonMs);
+    this.sessions.changeRules(rules);
+    if (!Number.isFinite(this.watermarkMs)) return;
+    this.#ladder.changeRetention(rules.paneRetention, this.watermarkMs);
+    for (const panes of this.#panes) panes.age(this.#ladder);
+    this.sessions.close(this.watermarkMs);
+  }
+
+  /** Puts the ladder where the restored watermark says. */
+  restoreClock(watermarkMs: number, watermarkIngestMs: number): void {
+    this.watermarkMs = watermarkMs;
+    this.watermarkIngestMs = watermarkIngestMs;
+    this.#ladder.advance(watermarkMs);
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * A partition: the unit of state. A deterministic state machine: the same snapshot and the same journal records give the same
+ * state, byte for byte. It reads no clock; times come with the records. The host calls, in this order and for each record:
+ * `define` or `apply`..., then `settle`. Between records it may `collect` partials and take a `snapshot`.
+ *
+ * Tables in the partition's store: meta, dedup, sessions, open-sessions, session-changes, panes, dead-letters.
+ */
+import { assert } from "../protocol/assert.ts";
+import { ByteWriter } from "../protocol/bytes.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import { NO_OFFSET, type Offset, type PartitionId } from "../protocol/ids.ts";
+import { metricDefinition, type MetricDefinition } from "../protocol/metric-definition.ts";
+import { isDeadLetter } from "../protocol/verdicts.ts";
+import { ChangeFeed } from "./change-feed.ts";
+import { encodeDeadLetter, type DeadLetter } from "./dead-letter.ts";
+import type { DedupKey } from "./deduplicate.ts";
+import type { StateReader, StateWrite } from "./effects.ts";
+import type { MetricPlans } from "./metric-plan.ts";
+import type { PaneRetention } from "./pane.ts";
+import { emptyLedger, PartitionTenant, type LedgerCounts } from "./partition-tenant.ts";
+import type { SessionRules } from "./sessions.ts";
+
+export const SESSION_CHANGES = "session-changes";
+const META_KEY = ["partition"];
+const PREFIX_END = "\0";
+
+export interface PartitionRules extends SessionRules {
+  readonly dedupKey: DedupKey;
+  readonly dedupHorizonMs: number;
+  readonly paneRetention: PaneRetention;
+}
+
+/** What one frame brings besides its columns. */
+export interface FrameFacts {
+  readonly tenant: string;
+  readonly offset: Offset;
+  readonly ingestTimeMs: number;
+  readonly format: number;
+}
+
+/** One partition's changed partials of one tenant, on the way to stage 2. */
+export interface CollectedPartials {
+  readonly tenant: string;
+  readonly partition: number;
+  readonly watermarkMs: number;
+  readonly watermarkIngestMs: number;
+  readonly metrics: readonly { readonly name: string; readonly count: number; readonly bytes: Uint8Array }[];
+}
+
+/** The meta entry of a partition's store: what its last committed snapshot covers. Infinite times are written as null. */
+export interface PartitionMeta {
+  host: number;
+  offset: number;
+  changeSeq: number;
+  /** Those in force; the secret key of deduplication is not among them. */
+  rules: Omit<PartitionRules, "dedupKey">;
+  tenants: {
+    tenant: string;
+    watermarkMs: number | null;
+    watermarkIngestMs: number | null;
+    /** Where the time of deduplication stands; -1 before the first event. */
+    dedupSlot: number;
+    ledger: LedgerCounts;
+    definitions: MetricDefinition[];
+  }[];
+}
+
+export function readPartitionMeta(store: Pick<StateReader, "get">): PartitionMeta | undefined {
+  const bytes = store.get("meta", META_KEY);
+  return bytes === undefined ? undefined : (JSON.parse(new TextDecoder().decode(bytes)) as PartitionMeta);
+}
+
+export class Partition {
+  readonly id: PartitionId;
+  #rules: PartitionRules;
+  readonly #plans: MetricPlans;
+  readonly #cold: StateReader;
+  readonly tenants = new Map<string, PartitionTenant>();
+  #sessionChanges: ChangeFeed;
+  #deadLetters: StateWrite[] = [];
+  #erased: StateWrite[] = [];
+  deadLetterBytes = 0;
+  /** Whose journal the offsets count in. */
+  host: number;
+  /** The last record of that journal that is part of the state. */
+  appliedOffset: Offset = NO_OFFSET;
+  /** The last record that the committed snapshot covers. */
+  snapshotOffset: Offset = NO_OFFSET;
+  /** There is a committed snapshot. */
+  saved = false;
+
+  constructor(id: PartitionId, host: number, rules: PartitionRules, plans: MetricPlans, cold: StateReader) {
+    this.id = id;
+    this.host = host;
+    this.#rules = rules;
+    this.#plans = plans;
+    this.#cold = cold;
+    this.#sessionChanges = new ChangeFeed(SESSION_CHANGES, 0);
+  }
+
+  tenant(tenant: string): PartitionTenant {
+    let state = this.tenants.get(tenant);
+    if (state === undefined) this.tenants.set(tenant, (state = new PartitionTenant(tenant, this.#rules, this.#cold)));
+    return state;
+  }
+
+  define(tenant: string, definitions: readonly MetricDefinition[]): void {
+    const plans = definitions.map((definition) => this.#plans.of(definition));
+    for (const gone of this.tenant(tenant).define(plans)) gone.erase(this.#erased);
+  }
+
+  /** Applies one row of a frame, and keeps it as a dead letter when it is refused. Returns its verdict. */
+  apply(frame: FrameFacts, columns: EventColumns, row: number): number {
+    const verdict = this.tenant(frame.tenant).apply(columns, row, frame.ingestTimeMs);
+    if (isDeadLetter(verdict)) {
+      this.#keep(frame, row, {
+        verdict,
+        path: columns.wrongPaths.get(row) ?? "",
+        eventId: columns.eventIds[row] ?? "",
+        ingestTimeMs: frame.ingestTimeMs,
+        format: frame.format,
+        raw: columns.raw(row),
+      });
+    }
+    return verdict;
+  }
+
+  /** A frame that could not be decoded counts as one received, invalid event. */
+  refuseFrame(frame: FrameFacts, verdict: number, bytes: Uint8Array): void {
+    const { ledger } = this.tenant(frame.tenant);
+    ledger.received++;
+    ledger.invalid++;
+    const { ingestTimeMs, format } = frame;
+    this.#keep(frame, 0, { verdict, path: "", eventId: "", ingestTimeMs, format, raw: bytes.slice() });
+  }
+
+  /** At the end of a turn: nothing of its frames is needed any more. */
+  endTurn(tenants: Iterable<string>): void {
+    for (const tenant of tenants) this.tenants.get(tenant)?.countAccepted();
+  }
+
+  settle(tenant: string, offset: Offset): void {
+    this.tenants.get(tenant)?.settle();
+    assert(offset > this.appliedOffset, "records are applied in order, each once");
+    this.appliedOffset = offset;
+  }
+
+  /** What changed since the last call; an empty list when nothing did. */
+  collect(): CollectedPartials[] {
+    const collected: CollectedPartials[] = [];
+    for (const [tenant, state] of this.tenants) {
+      if (!state.changed) continue;
+      state.changed = false;
+      state.countAccepted();
+      const metrics = [];
+      for (const [name, panes] of state.metrics) {
+        const writer = new ByteWriter();
+        const count = panes.collect(writer);
+        if (count > 0) metrics.push({ name, count, bytes: writer.finish() });
+      }
+      const { watermarkMs, watermarkIngestMs } = state;
+      collected.push({ tenant, partition: this.id, watermarkMs, watermarkIngestMs, metrics });
+    }
+    return collected;
+  }
+
+  /** Makes the next `collect` hand out everything: stage 2 starts anew. */
+  recollect(): void {
+    for (const state of this.tenants.values()) {
+      state.changed = true;
+      for (const panes of state.metrics.values()) panes.recollect();
+    }
+  }
+
+  /** The same for some metrics of a tenant: their actors are new, and some may not have been there for what was handed out. */
+  recollectMetrics(tenant: string, metrics: readonly string[]): void {
+    const state = this.tenants.get(tenant);
+    if (state === undefined) return;
+    state.changed = true;
+    for (const name of metrics) state.metrics.get(name)?.recollect();
+  }
+
+  /** Records up to here hold nothing for this partition that it does not have: the host has applied them all. */
+  coverUpTo(offset: Offset): void {
+    assert(offset >= this.appliedOffset, "a partition's offset never moves back");
+    this.appliedOffset = offset;
+  }
+
+  /** From here on its events are in another host's journal, behind `offset`. */
+  moveTo(host: number, offset: Offset): void {
+    this.host = host;
+    this.appliedOffset = offset;
+    this.saved = false;
+  }
+
+  /** The snapshot that covers `offset` is on disk. */
+  committed(offset: Offset): void {
+    this.snapshotOffset = offset;
+    this.saved = true;
+  }
+
+  /** All that changed since the last snapshot, with the offset that it covers, to be committed in one transaction. */
+  snapshot(): StateWrite[] {
+    const writes = [...this.#erased, ...this.#deadLetters];
+    this.#erased = [];
+    this.#deadLetters = [];
+    this.deadLetterBytes = 0;
+    for (const [tenant, state] of this.tenants) {
+      state.countAccepted();
+      state.dedup.snapshot("dedup", tenant, writes);
+      state.sessions.snapshot(this.#sessionChanges, writes);
+      for (const panes of state.metrics.values()) panes.snapshot(writes);
+    }
+    writes.push({ table: "meta", key: META_KEY, value: new TextEncoder().encode(JSON.stringify(this.#meta())) });
+    return writes;
+  }
+
+  /** Takes the state from the store; true when there was one. */
+  restore(): boolean {
+    const meta = readPartitionMeta(this.#cold);
+    if (meta === undefined) return false;
+    this.host = meta.host;
+    this.appliedOffset = this.snapshotOffset = meta.offset as Offset;
+    this.saved = true;
+    this.#sessionChanges = new ChangeFeed(SESSION_CHANGES, meta.changeSeq);
+    this.#rules = { ...meta.rules, dedupKey: this.#rules.dedupKey };
+    for (const saved of meta.tenants) {
+      const state = this.tenant(saved.tenant);
+      state.define(saved.definitions.map((definition) => this.#plans.of(metricDefinition.parse(definition))));
+      state.ledger = { ...emptyLedger(), ...saved.ledger };
+      state.dedup.restore(this.#cold.range("dedup", [saved.tenant], [saved.tenant + PREFIX_END]), saved.dedupSlot);
+      state.restoreClock(saved.watermarkMs ?? -Infinity, saved.watermarkIngestMs ?? -Infinity);
+      state.sessions.restore();
+      for (const entry of this.#cold.range("panes", [saved.tenant], [saved.tenant + PREFIX_END])) {
+        state.metrics.get(String(entry.key[1]))?.restore(entry);
+      }
+    }
+    return true;
+  }
+
+  /**
+   * Rules are part of the state: a replay decides by those that were in force, not by the configuration of today. Takes other
+   * ones; true when they differ, and then a snapshot must follow before the next record.
+   */
+  adopt(rules: PartitionRules): boolean {
+    if (JSON.stringify(rulesOf(rules)) === JSON.stringify(rulesOf(this.#rules))) return false;
+    this.#rules = rules;
+    for (const state of this.tenants.values()) state.changeRules(rules);
+    return true;
+  }
+
+  #meta(): PartitionMeta {
+    return {
+      host: this.host,
+      offset: this.appliedOffset,
+      changeSeq: this.#sessionChanges.last,
+      rules: rulesOf(this.#rules),
+      tenants: [...this.tenants.values()].map((state) => ({
+        tenant: state.tenant,
+        watermarkMs: Number.isFinite(state.watermarkMs) ? state.watermarkMs : null,
+        watermarkIngestMs: Number.isFinite(state.watermarkIngestMs) ? state.watermarkIngestMs : null,
+        dedupSlot: state.dedup.slot,
+        ledger: state.ledger,
+        definitions: [...state.metrics.values()].map((panes) => panes.plan.definition),
+      })),
+    };
+  }
+
+  #keep(frame: FrameFacts, row: number, letter: DeadLetter): void {
+    const value = encodeDeadLetter(letter);
+    this.deadLetterBytes += value.length;
+    this.#deadLetters.push({ table: "dead-letters", key: [frame.tenant, frame.offset, row], value });
+  }
+}
+
+function rulesOf(rules: PartitionRules): PartitionMeta["rules"] {
+  const { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention } = rules;
+  const { fineMs, minuteMs, allMs } = paneRetention;
+  return { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention: { fineMs, minuteMs, allMs } };
+}
