@@ -1,0 +1,68 @@
+/**
+ * How Weir opens LMDB and commits to it. One environment is one folder with one ordered table of bytes.
+ *
+ * - A commit is LMDB's own: fdatasync of the pages, then the meta page. `overlappingSync` stays off: it measured no faster,
+ *   shows others what is not yet on disk, and needs a restore rule of its own after a power loss.
+ * - Writes go to lmdb's write thread as one `batch`, which is one transaction: `eventTurnBatching` is off so that nothing
+ *   else joins it, and no synchronous transaction runs after opening (one could split a batch that waits for its end).
+ * - The map is larger than any environment grows, so it never moves under another thread. It is address space, not memory.
+ * - Threads of one process share the environment: it is opened for writing even by those who only read, since the first
+ *   to open decides for all. Other processes may open it too.
+ */
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { open, type RootDatabase } from "lmdb";
+import { WeirError } from "../../protocol/error-codes.ts";
+
+export type ByteTable = RootDatabase<Uint8Array, Uint8Array>;
+
+const MAP_BYTES = 2 ** 40;
+/** Before every other key: journal keys have 8 bytes, keys of a store begin with 0x20. */
+const KIND_KEY = Uint8Array.of(0);
+
+/**
+ * Opens the environment in the folder, made when missing. `kind` names what it holds and its format, such as
+ * `weir-journal/1`: WEIR_START_DATA_FORMAT when it holds something else, WEIR_START_DATA_UNUSABLE when it cannot be opened.
+ */
+export function openEnvironment(path: string, kind: string): ByteTable {
+  const table = openTable(path);
+  const found = table.getBinary(KIND_KEY);
+  if (found === undefined) {
+    table.putSync(KIND_KEY, Buffer.from(kind));
+  } else if (found.toString() !== kind) {
+    const detail = `${path} holds ${found.toString().slice(0, 40)} and not ${kind}.`;
+    void table.close();
+    throw new WeirError("WEIR_START_DATA_FORMAT", detail);
+  }
+  return table;
+}
+
+export function environmentExists(path: string): boolean {
+  return existsSync(dataFile(path));
+}
+
+/** Bytes on disk. LMDB reuses pages and never gives them back. */
+export function environmentBytes(path: string): number {
+  return statSync(dataFile(path)).size;
+}
+
+function openTable(path: string): ByteTable {
+  try {
+    return open<Uint8Array, Uint8Array>({
+      path,
+      noSubdir: false,
+      encoding: "binary",
+      keyEncoding: "binary",
+      mapSize: MAP_BYTES,
+      overlappingSync: false,
+      eventTurnBatching: false,
+      noMemInit: true,
+    });
+  } catch (cause) {
+    throw new WeirError("WEIR_START_DATA_UNUSABLE", path, { cause });
+  }
+}
+
+function dataFile(path: string): string {
+  return join(path, "data.mdb");
+}
