@@ -1,0 +1,87 @@
+/**
+ * Frames on their way from the gateway to a host: many in one buffer, one message a tick. The buffer is filled by copying out
+ * of the socket's memory (which is valid only during the callback) and then transferred, so a frame is copied once.
+ *
+ *   frame: u32 id | u16 tenant index | u8 format | u8 flags | f64 ingestTimeMs | u32 length | bytes
+ */
+import type { FrameFormat } from "../protocol/event-columns.ts";
+import type { TenantId } from "../protocol/ids.ts";
+
+const HEAD_BYTES = 20;
+const FLAG_ALL_RESULTS = 1;
+const CAPACITY_BYTES_MIN = 64 * 1024;
+
+export interface HandedFrame {
+  readonly id: number;
+  readonly tenant: TenantId;
+  readonly format: FrameFormat;
+  readonly allResults: boolean;
+  readonly ingestTimeMs: number;
+  /** A view of the batch's buffer; nothing else writes there. */
+  readonly bytes: Uint8Array;
+}
+
+export class FrameBatch {
+  #bytes = new Uint8Array(CAPACITY_BYTES_MIN);
+  #view = new DataView(this.#bytes.buffer);
+  #length = 0;
+  #tenants: TenantId[] = [];
+
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  add(frame: HandedFrame): void {
+    this.#reserve(HEAD_BYTES + frame.bytes.length);
+    let tenantIndex = this.#tenants.lastIndexOf(frame.tenant);
+    if (tenantIndex === -1) tenantIndex = this.#tenants.push(frame.tenant) - 1;
+    const at = this.#length;
+    this.#view.setUint32(at, frame.id, true);
+    this.#view.setUint16(at + 4, tenantIndex, true);
+    this.#view.setUint8(at + 6, frame.format);
+    this.#view.setUint8(at + 7, frame.allResults ? FLAG_ALL_RESULTS : 0);
+    this.#view.setFloat64(at + 8, frame.ingestTimeMs, true);
+    this.#view.setUint32(at + 16, frame.bytes.length, true);
+    this.#bytes.set(frame.bytes, at + HEAD_BYTES);
+    this.#length = at + HEAD_BYTES + frame.bytes.length;
+  }
+
+  /** Gives the buffer away; the batch is empty again. */
+  take(): { batch: Uint8Array<ArrayBuffer>; tenants: TenantId[] } {
+    const taken = { batch: this.#bytes.subarray(0, this.#length), tenants: this.#tenants };
+    // About as large as the last one was: a buffer that has to grow is copied each time.
+    this.#bytes = new Uint8Array(Math.max(CAPACITY_BYTES_MIN, Math.ceil(this.#length * 1.25)));
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#length = 0;
+    this.#tenants = [];
+    return taken;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+export function* unpackFrames(batch: Uint8Array, tenants: readonly TenantId[]): Generator<HandedFrame> {
+  const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
+  let at = 0;
+  while (at < batch.length) {
+    const length = view.getUint32(at + 16, true);
+    const tenant = tenants[view.getUint16(at + 4, true)];
+    if (tenant === undefined) throw new RangeError("a frame names no tenant of its batch");
+    yield {
+      id: view.getUint32(at, true),
+      tenant,
+      format: view.getUint8(at + 6) as FrameFormat,
+      allResults: (view.getUint8(at + 7) & FLAG_ALL_RESULTS) !== 0,
+      ingestTimeMs: view.getFloat64(at + 8, true),
+      bytes: batch.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length),
+    };
+    at += HEAD_BYTES + length;
+  }
+}

@@ -1,0 +1,78 @@
+/** What the main thread and a partition host say to each other, over a worker's port or in process. */
+import type { CollectedPartials } from "../actors/partition.ts";
+import type { TenantId } from "../protocol/ids.ts";
+import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import type {
+  ChannelAddress,
+  ChannelOpening,
+  DeadLetterView,
+  EventResult,
+  HostStatus,
+  Ledger,
+  LiveAnswer,
+  LiveQuery,
+  SessionView,
+  TenantClock,
+} from "./ports.ts";
+
+/** Questions that get one answer, by their kind. */
+export interface HostQuestions {
+  /** Hand all changed partials on; answered when they are on their way. */
+  collect: { ask: null; answer: null };
+  /** Answered, when the definitions are durable and in force, with the names of the metrics that were not there before. */
+  define: {
+    ask: { tenant: TenantId; definitions: readonly MetricDefinition[]; ingestTimeMs: number };
+    answer: readonly string[];
+  };
+  /** Hand on again all there is of some metrics. */
+  recollect: { ask: { tenant: TenantId; metrics: readonly string[] }; answer: null };
+  query: { ask: { tenant: TenantId; queries: readonly LiveQuery[] }; answer: readonly LiveAnswer[] };
+  session: { ask: { tenant: TenantId; sessionId: string }; answer: SessionView | undefined };
+  deadLetters: { ask: { tenant: TenantId; limit: number; code?: string }; answer: readonly DeadLetterView[] };
+  ledger: { ask: { tenant: TenantId }; answer: Ledger };
+  clock: { ask: { tenant: TenantId }; answer: TenantClock };
+  open: { ask: { address: ChannelAddress; since: { epoch: string; seq: number } | undefined }; answer: ChannelOpening };
+  /** Finish turns, flush, snapshot, close the store. */
+  drain: { ask: null; answer: null };
+}
+export type QuestionKind = keyof HostQuestions;
+
+export type ToHost =
+  /** `batch` as `hand-off.ts` packs it; its buffer is transferred. */
+  | { readonly type: "frames"; readonly batch: Uint8Array; readonly tenants: readonly TenantId[] }
+  | { readonly type: "partials"; readonly partials: readonly CollectedPartials[] }
+  | { readonly type: "close"; readonly address: ChannelAddress }
+  /** Every host has recovered and handed on its partials: rows may be written, channels opened. */
+  | { readonly type: "go" }
+  /** What the warehouse has: records of this host's journal up to `offset`, entries of its pane feed up to `rows`. */
+  | { readonly type: "stored"; readonly offset: number; readonly rows: number }
+  | { readonly type: "ask"; readonly id: number; readonly kind: QuestionKind; readonly ask: unknown };
+
+/** What became of one frame, or of a host's share of it. */
+export interface HostOutcome {
+  readonly id: number;
+  readonly offset: number;
+  readonly totalEvents: number;
+  readonly failedEvents: number;
+  readonly results: readonly EventResult[];
+  /** Set when nothing could be decoded: the code and what is wrong. */
+  readonly refused?: { readonly code: string; readonly detail?: string; readonly path?: string };
+}
+
+export type FromHost =
+  | { readonly type: "recovered"; readonly replayedRecords: number }
+  | { readonly type: "outcomes"; readonly outcomes: readonly HostOutcome[] }
+  | { readonly type: "partials"; readonly host: number; readonly partials: readonly CollectedPartials[] }
+  | { readonly type: "deltas"; readonly deltas: readonly { readonly topic: string; readonly frame: Uint8Array }[] }
+  | { readonly type: "answer"; readonly id: number; readonly answer: unknown }
+  | { readonly type: "refusal"; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly type: "status"; readonly status: HostStatus }
+  /** The host has stopped: its state can no longer be trusted. */
+  | { readonly type: "failed"; readonly code: string; readonly message: string };
+
+/** One end of the line between main and host. */
+export interface HostLine<Out, In> {
+  post(message: Out, transfer?: readonly ArrayBuffer[]): void;
+  onMessage(handler: (message: In) => void): void;
+  close(): void;
+}

@@ -1,0 +1,256 @@
+/**
+ * A partition host: one thread's partitions behind one journal. This is the path of an event, top to bottom:
+ *
+ *   mailbox -> turn: read columns -> partitions decide and count -> record appended -> flush (group commit)
+ *           -> only then: outcomes to the gateway, partials to stage 2
+ *
+ * Promises kept here: an outcome leaves after its record is on disk (1, 8); frames are applied in the order in which they came
+ * (5). What a turn changed in memory before its flush is seen by nobody: `#held` keeps it back until then.
+ */
+import { assert } from "../protocol/assert.ts";
+import { entryOf, WeirError } from "../protocol/error-codes.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
+import { limits } from "../protocol/limits.ts";
+import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import { readFrame } from "../protocol/plain-reader.ts";
+import { encodeRecord } from "../protocol/records.ts";
+import { ACCEPTED, isDeadLetter, type VerdictCode } from "../protocol/verdicts.ts";
+import { fieldsOf } from "../actors/metric-plan.ts";
+import type { CollectedPartials, Partition } from "../actors/partition.ts";
+import type { Journal } from "../storage/ports.ts";
+import type { HandedFrame } from "./hand-off.ts";
+import type { HostOutcome } from "./messages.ts";
+import type { EventResult } from "./ports.ts";
+import type { StageTimes } from "./stage-times.ts";
+import { applyTurn, MALFORMED, type FrameInTurn } from "./turn.ts";
+
+const NO_FIELDS: readonly string[] = [];
+
+export interface PartitionHostOptions {
+  readonly partitionCount: number;
+  readonly partitions: ReadonlyMap<PartitionId, Partition>;
+  readonly journal: Journal;
+  readonly stages: StageTimes;
+  readonly deliverOutcomes: (outcomes: readonly HostOutcome[]) => void;
+  readonly deliverPartials: (partials: readonly CollectedPartials[]) => void;
+  /** Comes before every partial that is counted by these definitions, and behind those counted by earlier ones. */
+  readonly deliverDefinitions: (tenant: TenantId, definitions: readonly MetricDefinition[]) => void;
+  /** State and journal may differ from here on: the host must not go on. */
+  readonly fail: (error: unknown) => void;
+}
+
+export class PartitionHost {
+  readonly #options: PartitionHostOptions;
+  readonly #partitions: ReadonlyMap<PartitionId, Partition>;
+  readonly #journal: Journal;
+  /** Of each tenant: its metrics as JSON text, and the fields that they read. */
+  readonly #definitions = new Map<TenantId, { readonly text: string; readonly fields: readonly string[] }>();
+  #mailbox: HandedFrame[] = [];
+  #mailboxBytes = 0;
+  #turnScheduled = false;
+  #uncommittedTurns = 0;
+  #failed = false;
+  /** What may leave once the journal is durable up to `offset`; ascending. */
+  #held: { offset: Offset; release: () => void }[] = [];
+
+  constructor(options: PartitionHostOptions) {
+    this.#options = options;
+    this.#partitions = options.partitions;
+    this.#journal = options.journal;
+  }
+
+  get mailboxFrames(): number {
+    return this.#mailbox.length;
+  }
+
+  get mailboxBytes(): number {
+    return this.#mailboxBytes;
+  }
+
+  /** Takes frames for the next turn. The gateway's admission keeps the mailbox within its limits. */
+  accept(frames: Iterable<HandedFrame>): void {
+    for (const frame of frames) {
+      this.#mailbox.push(frame);
+      this.#mailboxBytes += frame.bytes.length;
+    }
+    this.#scheduleTurn();
+  }
+
+  /** Journals and applies a tenant's metric definitions, behind all frames accepted before; resolves when they are durable. */
+  async define(tenant: TenantId, definitions: readonly MetricDefinition[], ingestTimeMs: number): Promise<void> {
+    while (this.#mailbox.length > 0) await this.turn();
+    const text = JSON.stringify(definitions);
+    if (this.#definitions.get(tenant)?.text === text) return this.#commit();
+    this.knowDefinitions(tenant, definitions);
+    const offset = this.#journal.append(encodeRecord({ kind: "definitions", tenant, ingestTimeMs, definitions }));
+    for (const partition of this.#partitions.values()) {
+      partition.define(tenant, definitions);
+      partition.settle(tenant, offset);
+    }
+    this.#hold(() => this.#options.deliverDefinitions(tenant, definitions));
+    await this.#commit();
+  }
+
+  /** What recovery found to be in force. */
+  knowDefinitions(tenant: TenantId, definitions: readonly MetricDefinition[]): void {
+    this.#definitions.set(tenant, { text: JSON.stringify(definitions), fields: fieldsOf(definitions) });
+  }
+
+  /** One turn: everything that waits, up to a limit, becomes part of the state and of one commit. */
+  async turn(): Promise<void> {
+    const frames = this.#takeFrames();
+    try {
+      const outcomes = this.#process(frames);
+      this.#hold(() => this.#options.deliverOutcomes(outcomes));
+    } catch (error) {
+      this.#stop(error);
+      return;
+    }
+    await this.#commit();
+  }
+
+  /** Hands changed partials to stage 2 as soon as what they count is durable; resolves then. */
+  async collect(): Promise<void> {
+    const partials = [...this.#partitions.values()].flatMap((partition) => partition.collect());
+    if (partials.length > 0) this.#hold(() => this.#options.deliverPartials(partials));
+    await this.flush();
+  }
+
+  /** Resolves when everything applied so far is on disk, and what was held back for that has left. */
+  async flush(): Promise<void> {
+    if (this.#held.length > 0) await this.#commit();
+  }
+
+  /** Finishes what is in the mailbox. */
+  async finish(): Promise<void> {
+    while (this.#mailbox.length > 0 && !this.#failed) await this.turn();
+    await this.#commit();
+  }
+
+  #process(handed: readonly HandedFrame[]): HostOutcome[] {
+    const { partitionCount, stages } = this.#options;
+    const started = performance.now();
+    const first = this.#journal.appendedOffset + 1;
+    const frames = handed.map((frame, index): FrameInTurn => ({
+      frame,
+      columns: this.#read(frame),
+      offset: (first + index) as Offset,
+    }));
+    const read = performance.now();
+    applyTurn(frames, this.#partitions, partitionCount);
+    const applied = performance.now();
+    for (const each of frames) this.#append(each);
+    stages.read.observe(read - started);
+    stages.apply.observe(applied - read);
+    stages.append.observe(performance.now() - applied);
+    return frames.map(({ frame, columns, offset }) =>
+      columns instanceof WeirError ? refusedOutcome(frame, offset, columns) : decidedOutcome(frame, offset, columns),
+    );
+  }
+
+  #read(frame: HandedFrame): EventColumns | WeirError {
+    const { format, bytes, tenant, ingestTimeMs } = frame;
+    try {
+      const wanted = this.#definitions.get(tenant)?.fields ?? NO_FIELDS;
+      return readFrame({ format, bytes, tenant, ingestTimeMs, partitionCount: this.#options.partitionCount, wanted });
+    } catch (error) {
+      if (error instanceof WeirError) return error;
+      throw error;
+    }
+  }
+
+  #append({ frame, columns, offset: expected }: FrameInTurn): void {
+    const decodable = !(columns instanceof WeirError);
+    const verdicts = decodable ? columns.verdicts.subarray(0, columns.count) : Uint8Array.of(MALFORMED);
+    const { tenant, format, ingestTimeMs, bytes } = frame;
+    const offset = this.#journal.append(
+      encodeRecord({ kind: "frame", tenant, format, ingestTimeMs, decodable, verdicts, bytes }),
+    );
+    assert(offset === expected, "the record got the offset that its partitions were told");
+  }
+
+  #takeFrames(): HandedFrame[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#mailbox.length && count < limits.turnFramesMax && bytes < limits.turnBytesMax) {
+      bytes += this.#mailbox[count++]?.bytes.length ?? 0;
+    }
+    this.#mailboxBytes -= bytes;
+    const taken = this.#mailbox.slice(0, count);
+    this.#mailbox = this.#mailbox.slice(count);
+    return taken;
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#failed || this.#mailbox.length === 0) return;
+    if (this.#uncommittedTurns >= limits.uncommittedTurnsMax) return;
+    this.#turnScheduled = true;
+    // After the messages that are already here: they share the turn and its commit.
+    setImmediate(() => {
+      this.#turnScheduled = false;
+      void this.turn();
+      this.#scheduleTurn();
+    });
+  }
+
+  #hold(release: () => void): void {
+    this.#held.push({ offset: this.#journal.appendedOffset, release });
+  }
+
+  async #commit(): Promise<void> {
+    if (this.#failed) return;
+    const started = performance.now();
+    this.#uncommittedTurns++;
+    try {
+      this.#releaseUpTo(await this.#journal.flush());
+      this.#options.stages.commit.observe(performance.now() - started);
+    } catch (error) {
+      this.#stop(error);
+    }
+    this.#uncommittedTurns--;
+    this.#scheduleTurn();
+  }
+
+  #releaseUpTo(durable: Offset): void {
+    let count = 0;
+    for (; count < this.#held.length; count++) {
+      const held = this.#held[count];
+      if (held === undefined || held.offset > durable) break;
+      held.release();
+    }
+    this.#held.splice(0, count);
+  }
+
+  /** What is held is never released: its fate is for the journal to tell after a restart. */
+  #stop(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#held = [];
+    this.#options.fail(error);
+  }
+}
+
+function decidedOutcome(frame: HandedFrame, offset: Offset, columns: EventColumns): HostOutcome {
+  const results: EventResult[] = [];
+  let failedEvents = 0;
+  for (let row = 0; row < columns.count; row++) {
+    const verdict = columns.verdicts[row] ?? ACCEPTED;
+    if (isDeadLetter(verdict)) failedEvents++;
+    if (verdict === ACCEPTED && !frame.allResults) continue;
+    const path = columns.wrongPaths.get(row);
+    const result = { index: row, eventId: columns.eventIds[row] ?? "", verdict };
+    results.push(path === undefined ? result : { ...result, path });
+  }
+  return { id: frame.id, offset, totalEvents: columns.count, failedEvents, results };
+}
+
+function refusedOutcome(frame: HandedFrame, offset: Offset, error: WeirError): HostOutcome {
+  const detail = error.message.slice(entryOf(error.code).message.length).trim();
+  const refused = {
+    code: error.code as VerdictCode,
+    ...(detail === "" ? {} : { detail }),
+    ...(error.path === undefined ? {} : { path: error.path }),
+  };
+  return { id: frame.id, offset, totalEvents: 1, failedEvents: 1, results: [], refused };
+}

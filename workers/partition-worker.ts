@@ -1,0 +1,151 @@
+/**
+ * Runs one partition host on a line to the main thread, in a worker thread or inline. Top to bottom:
+ *
+ *   frames -> PartitionHost: decide, count, journal -> outcomes back
+ *   tick   -> changed partials -> MetricHost here, or the line to the host of the metric
+ *   tick   -> changed channels -> deltas back;   changed panes -> rows in the metric store
+ *   tick   -> snapshots, journal trimmed
+ */
+import { WeirError } from "../protocol/error-codes.ts";
+import { limits } from "../protocol/limits.ts";
+import type { CollectedPartials } from "../actors/partition.ts";
+import { answerQuestion } from "./answer.ts";
+import { unpackFrames } from "./hand-off.ts";
+import type { HostOptions } from "./host-options.ts";
+import { statusOf } from "./host-status.ts";
+import type { FromHost, HostLine, ToHost } from "./messages.ts";
+import { openHost, type OpenHost } from "./open-host.ts";
+import { shareOf } from "./route-partials.ts";
+import { newStageTimes, stageFigures } from "./stage-times.ts";
+
+const ROWS_EVERY_MS = 500;
+const STATUS_EVERY_MS = 1_000;
+/** Handing on partials takes at most about a tenth of a host's time, unless that would make them a second late. */
+const COLLECT_REST_FACTOR = 9;
+const COLLECT_REST_MS_MAX = 1_000;
+
+export async function runHost(options: HostOptions, line: HostLine<FromHost, ToHost>): Promise<void> {
+  const stages = newStageTimes();
+  const timers: NodeJS.Timeout[] = [];
+  let state: "starting" | "running" | "failed" | "stopped" = "starting";
+  let host: OpenHost | undefined;
+
+  const fail = (error: unknown): void => {
+    if (state === "failed" || state === "stopped") return;
+    state = "failed";
+    for (const timer of timers) clearInterval(timer);
+    const code = error instanceof WeirError ? error.code : "WEIR_INTERNAL";
+    line.post({ type: "failed", code, message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  };
+  const guarded = (work: () => void | Promise<void>) => (): void => {
+    if (state === "running") Promise.resolve().then(work).catch(fail);
+  };
+
+  const deliverPartials = (partials: readonly CollectedPartials[]): void => {
+    for (let target = 0; target < options.hosts; target++) {
+      const share = shareOf(partials, target, options.hosts);
+      if (target === options.host) host?.metricHost.receive(share);
+      else line.post({ type: "partials", host: target, partials: share });
+    }
+  };
+
+  /** What came before the host was open: partials of hosts that recovered sooner. */
+  const early: ToHost[] = [];
+  const handle = (message: ToHost): void => {
+    if (state === "failed") return;
+    if (host === undefined) {
+      early.push(message);
+      return;
+    }
+    switch (message.type) {
+      case "frames":
+        return host.partitionHost.accept(unpackFrames(message.batch, message.tenants));
+      case "partials":
+        return host.metricHost.receive(message.partials);
+      case "close":
+        return host.metricHost.close(message.address);
+      case "go":
+        return host.metricHost.go();
+      case "stored":
+        host.snapshots.storedOffset = message.offset;
+        host.metricHost.storedRows = message.rows;
+        return;
+      case "ask":
+        void answer(host, message);
+    }
+  };
+
+  const answer = async (open: OpenHost, { id, kind, ask }: Extract<ToHost, { type: "ask" }>): Promise<void> => {
+    try {
+      if (kind === "drain") await drain(open);
+      const result = kind === "drain" ? null : await answerQuestion(open, options, kind, ask, Date.now());
+      line.post({ type: "answer", id, answer: result });
+    } catch (error) {
+      const code = error instanceof WeirError ? error.code : "WEIR_INTERNAL";
+      line.post({ type: "refusal", id, code, message: error instanceof Error ? error.message : String(error) });
+      if (!(error instanceof WeirError)) fail(error);
+    }
+  };
+
+  const drain = async (open: OpenHost): Promise<void> => {
+    for (const timer of timers) clearInterval(timer);
+    await open.partitionHost.finish();
+    await open.partitionHost.collect();
+    await open.metricHost.writeRows();
+    await open.snapshots.take(Date.now());
+    state = "stopped";
+    await open.close();
+  };
+
+  const every = (ms: number, work: (open: OpenHost) => void | Promise<void>): void => {
+    timers.push(
+      setInterval(
+        guarded(() => (host === undefined ? undefined : work(host))),
+        ms,
+      ),
+    );
+  };
+
+  line.onMessage(handle);
+  try {
+    host = await openHost(options, {
+      stages,
+      deliverOutcomes: (outcomes) => line.post({ type: "outcomes", outcomes }),
+      deliverPartials,
+      deliverDeltas: (deltas) => line.post({ type: "deltas", deltas }),
+      fail,
+    });
+    for (const message of early.splice(0)) handle(message);
+    await host.partitionHost.collect();
+    state = "running";
+    let restUntilMs = 0;
+    every(options.partialEveryMs, async (open) => {
+      const startedMs = performance.now();
+      if (startedMs < restUntilMs) return;
+      await open.partitionHost.collect();
+      open.metricHost.refreshChannels(Date.now());
+      // With very many changed panes, handing them on must not take the time from events.
+      const restMs = (performance.now() - startedMs) * COLLECT_REST_FACTOR;
+      restUntilMs = startedMs + Math.min(restMs, COLLECT_REST_MS_MAX);
+    });
+    every(ROWS_EVERY_MS, (open) => open.metricHost.writeRows());
+    every(options.snapshotEveryMs, (open) => open.snapshots.take(Date.now()));
+    const postStatus = (open: OpenHost): void =>
+      line.post({ type: "status", status: statusOf(open, options, stageFigures(stages)) });
+    every(STATUS_EVERY_MS, async (open) => {
+      postStatus(open);
+      // Dead letters wait in memory for a snapshot: a flood of them brings it forward.
+      if (deadLetterBytes(open) > limits.pendingDeadLetterBytesMax) await open.snapshots.take(Date.now());
+    });
+    postStatus(host);
+    line.post({ type: "recovered", replayedRecords: host.replayedRecords });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function deadLetterBytes(host: OpenHost): number {
+  let bytes = 0;
+  for (const partition of host.partitions.values()) bytes += partition.deadLetterBytes;
+  return bytes;
+}
