@@ -1,0 +1,202 @@
+/**
+ * Every setting, once: its default, its unit (in the name), and what it changes at what price. Values come from flags,
+ * then WEIR_* environment variables, then defaults. `--help` and `docs/configuration.md` are made from this schema.
+ * Nothing here reads the environment: the caller passes it in.
+ */
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { WeirError } from "../protocol/error-codes.ts";
+import { limits } from "../protocol/limits.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../protocol/windows.ts";
+import { logLevels } from "./log.ts";
+import { parseWith } from "./route.ts";
+
+function integer(min: number, max: number) {
+  // Flags and variables are texts. Only plain digits are a number: "", "1e3" and "0x10" are mistakes.
+  return z.preprocess(
+    (value) => (typeof value === "string" && /^-?[0-9]+$/.test(value) ? Number(value) : value),
+    z
+      .int({ error: "must be a whole number" })
+      .min(min, { error: `must be at least ${min}` })
+      .max(max, { error: `must be at most ${max}` }),
+  );
+}
+
+function text(error: string) {
+  return z.string({ error }).min(1, { error });
+}
+
+const questdb = z.union([z.enum(["managed", "off"]), z.url({ protocol: /^https?$/ })], {
+  error: "must be `managed`, `off` or an http(s) URL",
+});
+
+const settings = {
+  port: integer(0, 65_535).default(7070).meta({ description: "The TCP port of HTTP and WebSocket; 0 takes a free one" }),
+  host: text("must be an address").default("127.0.0.1").meta({
+    description: "The address to listen on. `0.0.0.0` lets other machines in; put TLS in front of it",
+  }),
+  data: text("must be a folder").default("./data").meta({
+    description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
+  }),
+  partitions: integer(1, 1_000).default(16).meta({
+    description: "Units of state, fixed when the data folder is made. More of them spread over more threads and cost memory each",
+  }),
+  hostThreads: integer(0, 256)
+    .default(() => availableParallelism())
+    .meta({
+      description: "Threads that own partitions. 0 runs them in the main thread: least memory and latency, one core",
+      defaultText: "cores",
+    }),
+  snapshotEveryMs: integer(100, HOUR_MS).default(30_000).meta({
+    description: "At most so long between snapshots of changed state. Lower restarts faster and writes more",
+  }),
+  partialEveryMs: integer(10, 10_000).default(200).meta({
+    description: "How often changed panes go to their metrics. Lower shows numbers sooner and costs CPU",
+  }),
+  dedupHorizonMs: integer(MINUTE_MS, 30 * DAY_MS)
+    .default(DAY_MS)
+    .meta({
+      description: "For how long after receipt an event id counts once. Higher catches later resends and remembers more ids",
+    }),
+  allowedLatenessMs: integer(MINUTE_MS, 90 * DAY_MS)
+    .default(7 * DAY_MS)
+    .meta({
+      description: "How far behind the watermark an event still corrects its pane. Higher keeps more panes in memory",
+    }),
+  paneFineRetentionMs: integer(MINUTE_MS, 90 * DAY_MS)
+    .default(HOUR_MS)
+    .meta({
+      description: "For how long 10 s panes are kept before they merge into 1 min. Higher keeps detail and takes memory",
+    }),
+  paneMinuteRetentionMs: integer(MINUTE_MS, 90 * DAY_MS)
+    .default(DAY_MS)
+    .meta({
+      description: "For how long 1 min panes are kept before they merge into 1 h. Higher keeps detail and takes memory",
+    }),
+  paneRetentionMs: integer(MINUTE_MS, 400 * DAY_MS)
+    .optional()
+    .meta({
+      description: "For how long panes live in memory; at least the allowed lateness. Higher answers longer ranges live",
+      defaultText: "the allowed lateness",
+    }),
+  sessionGapMs: integer(1_000, DAY_MS)
+    .default(30 * MINUTE_MS)
+    .meta({
+      description: "A session's visit ends after strictly more than this without an event. It changes what a visit is",
+    }),
+  questdb: questdb.default("managed").meta({
+    description: "The warehouse: a child process of ours (`managed`), an external one by URL, or `off` (live answers only)",
+  }),
+  questdbHttpPort: integer(1, 65_535).default(9_000).meta({ description: "HTTP and console port of the managed QuestDB" }),
+  questdbPgPort: integer(1, 65_535).default(8_812).meta({ description: "PostgreSQL wire port of the QuestDB in use" }),
+  questdbJar: text("must be a file").optional().meta({
+    description: "A QuestDB jar to use in place of the one that is fetched and checked by its hash",
+    defaultText: "fetched",
+  }),
+  mavenUrl: z
+    .url({ protocol: /^https?$/, error: "must be an http(s) URL" })
+    .optional()
+    .meta({
+      description: "The Maven repository to fetch the jar from",
+      defaultText: "Maven Central",
+    }),
+  cacheDir: text("must be a folder").default("./.cache").meta({ description: "Where fetched files are kept" }),
+  warehouseFlushRows: integer(1, limits.warehouseRowsPerRequestMax).default(1_000).meta({
+    description: "Rows that make a request to the warehouse. Higher moves more rows a second and sends them later",
+  }),
+  warehouseFlushMs: integer(10, limits.warehouseFlushMsMax).default(1_000).meta({
+    description: "The longest that a row waits for its request. Lower shows rows sooner in more, smaller requests",
+  }),
+  journalRetentionMs: integer(0, 90 * DAY_MS)
+    .default(HOUR_MS)
+    .meta({
+      description: "For how long journal records stay after the warehouse has them; they serve audits and repairs. Takes disk",
+    }),
+  eventsTtlDays: integer(0, 36_500).default(0).meta({
+    description: "Days that raw events stay in the warehouse; 0 keeps them for ever",
+  }),
+  logLevel: z
+    .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}` })
+    .default("info")
+    .meta({
+      description: "The least severe lines to log",
+    }),
+  drainTimeoutMs: integer(0, 10 * MINUTE_MS)
+    .default(10_000)
+    .meta({
+      description: "How long a stopping server waits for outstanding frames and requests",
+    }),
+};
+
+const configSchema = z.strictObject(settings).transform((config, context) => {
+  const paneRetentionMs = config.paneRetentionMs ?? config.allowedLatenessMs;
+  const refuse = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
+  if (paneRetentionMs < config.allowedLatenessMs) refuse("paneRetentionMs", "must be at least allowedLatenessMs");
+  if (config.paneFineRetentionMs > config.paneMinuteRetentionMs) {
+    refuse("paneFineRetentionMs", "must be at most paneMinuteRetentionMs");
+  }
+  return { ...config, paneRetentionMs };
+});
+
+export type Config = z.output<typeof configSchema>;
+export type SettingName = keyof typeof settings;
+
+/** Variables of the command line client, which may stand in the same environment. */
+const clientVariables: ReadonlySet<string> = new Set(["WEIR_URL", "WEIR_KEY"]);
+const variablePrefix = "WEIR_";
+
+/** `flags` by camel-case name (`snapshotEveryMs`); undefined means not given. Throws WEIR_CONFIG_INVALID with the path. */
+export function parseConfig(sources: {
+  flags?: Readonly<Record<string, unknown>>;
+  env?: Readonly<Record<string, string | undefined>>;
+}): Config {
+  const given: Record<string, unknown> = {};
+  for (const [variable, value] of Object.entries(sources.env ?? {})) {
+    if (value === undefined || !variable.startsWith(variablePrefix) || clientVariables.has(variable)) continue;
+    const name = settingOfVariable.get(variable);
+    if (name === undefined) throw new WeirError("WEIR_CONFIG_INVALID", `\`${variable}\` is not a setting.`, { path: variable });
+    given[name] = value;
+  }
+  for (const [name, value] of Object.entries(sources.flags ?? {})) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(settings, name)) {
+      throw new WeirError("WEIR_CONFIG_INVALID", `\`${name}\` is not a setting.`, { path: name });
+    }
+    given[name] = value;
+  }
+  return parseWith(configSchema, given, "WEIR_CONFIG_INVALID");
+}
+
+export interface SettingDescription {
+  readonly name: SettingName;
+  readonly flag: string;
+  readonly env: string;
+  readonly default: string;
+  readonly description: string;
+}
+
+/** One row for each setting, in the order of the schema. */
+export function describeConfig(): readonly SettingDescription[] {
+  return settingNames.map((name) => {
+    const meta = settings[name].meta() ?? {};
+    const defaultText = meta["defaultText"];
+    return {
+      name,
+      flag: `--${words(name).join("-")}`,
+      env: variableOf(name),
+      default: typeof defaultText === "string" ? defaultText : String(settings[name].parse(undefined)),
+      description: meta.description ?? "",
+    };
+  });
+}
+
+const settingNames = Object.keys(settings) as SettingName[];
+const settingOfVariable = new Map(settingNames.map((name) => [variableOf(name), name]));
+
+function variableOf(name: string): string {
+  return variablePrefix + words(name).join("_").toUpperCase();
+}
+
+function words(name: string): string[] {
+  return name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+}

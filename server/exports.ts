@@ -1,0 +1,75 @@
+/** Export jobs: started by request, run in the pool, remembered until the server stops. A tenant sees only its own. */
+import { randomUUID } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { WeirError } from "../protocol/error-codes.ts";
+import type { TenantId } from "../protocol/ids.ts";
+import { eventClock } from "../workers/metric-host.ts";
+import type { JobPool } from "../workers/pool.ts";
+import type { LiveData } from "../workers/ports.ts";
+import type { TimeRange } from "./api/query.ts";
+import type { ExportJobs, ExportStatus } from "./services.ts";
+
+const RUNNING_MAX = 8;
+const REMEMBERED_MAX = 1_000;
+
+export interface ExportOptions {
+  readonly pool: JobPool;
+  readonly live: Pick<LiveData, "clock">;
+  /** Where files go. */
+  readonly folder: string;
+  readonly warehouseUrl: () => string | undefined;
+  readonly now: () => number;
+}
+
+export class Exports implements ExportJobs {
+  readonly #options: ExportOptions;
+  readonly #jobs = new Map<string, { readonly tenant: TenantId; status: ExportStatus }>();
+
+  constructor(options: ExportOptions) {
+    this.#options = options;
+  }
+
+  async start(tenant: TenantId, range: TimeRange): Promise<ExportStatus> {
+    const url = this.#options.warehouseUrl();
+    if (url === undefined) throw new WeirError("WEIR_WAREHOUSE_UNAVAILABLE");
+    const running = [...this.#jobs.values()].filter(({ status }) => status.status === "running");
+    if (running.length >= RUNNING_MAX) throw new WeirError("WEIR_QUERY_BUSY");
+    const span = await this.#spanOf(tenant, range);
+    const id = randomUUID();
+    mkdirSync(this.#options.folder, { recursive: true });
+    const file = join(this.#options.folder, `${tenant}-${id}.ndjson`);
+    const job = { tenant, status: { id, status: "running", rows: 0, bytes: 0 } as ExportStatus };
+    this.#jobs.set(id, job);
+    this.#forgetOldest();
+    this.#options.pool.exportEvents({ url, tenant, ...span, file }).then(
+      (result) => (job.status = { id, status: "done", ...result, file }),
+      (error: unknown) => (job.status = { id, status: "failed", rows: 0, bytes: 0, error: errorText(error) }),
+    );
+    return job.status;
+  }
+
+  async status(tenant: TenantId, id: string): Promise<ExportStatus | undefined> {
+    const job = this.#jobs.get(id);
+    return job?.tenant === tenant ? job.status : undefined;
+  }
+
+  async #spanOf(tenant: TenantId, range: TimeRange): Promise<{ fromMs: number; toMs: number }> {
+    if (range.kind === "span") return { fromMs: range.fromMs, toMs: range.toMs };
+    const toMs = eventClock(await this.#options.live.clock(tenant), this.#options.now()) + 1;
+    return { fromMs: Math.max(0, toMs - range.lengthMs), toMs };
+  }
+
+  #forgetOldest(): void {
+    for (const [id, { status }] of this.#jobs) {
+      if (this.#jobs.size <= REMEMBERED_MAX) return;
+      if (status.status !== "running") this.#jobs.delete(id);
+    }
+  }
+}
+
+/** Codes are for clients; other texts stay in the log. */
+function errorText(error: unknown): string {
+  const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+  return code.startsWith("WEIR_") ? code : "WEIR_QUERY_FAILED";
+}

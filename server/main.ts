@@ -1,0 +1,244 @@
+/**
+ * The composition root: builds everything, in the order in which it depends on each other, and takes it down in the reverse.
+ *
+ *   data directory, control -> partition hosts (recover) -> ingest, queries -> warehouse -> gateway (listens last)
+ */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { WeirError } from "../protocol/error-codes.ts";
+import type { TenantId } from "../protocol/ids.ts";
+import { outputsOf } from "../actors/aggregates/registry.ts";
+import { openControl, type Control } from "../storage/control.ts";
+import { openDataDirectory, type DataDirectory } from "../storage/data-directory.ts";
+import type { HostOptions } from "../workers/host-options.ts";
+import { Hosts } from "../workers/hosts.ts";
+import { journalSourceName } from "../workers/journal-source.ts";
+import { JobPool } from "../workers/pool.ts";
+import type { Config } from "./config.ts";
+import { Exports } from "./exports.ts";
+import { createGateway } from "./gateway.ts";
+import { Ingest } from "./ingest.ts";
+import { IntroducedHosts } from "./introductions.ts";
+import type { Log } from "./log.ts";
+import { GatewayMetrics, type Observation } from "./metrics.ts";
+import { boundsOf, Queries } from "./query/service.ts";
+import { VERSION } from "./version.ts";
+import { questdbRoot, WarehouseService } from "./warehouse.ts";
+
+export interface RunningServer {
+  readonly port: number;
+  /** undefined with the warehouse off or not there yet. */
+  readonly questdb: { readonly http: string; readonly pg?: string } | undefined;
+  /** Set on the very first start: the key of the new tenant `demo`. It is stored hashed and shown only here. */
+  readonly firstKey: string | undefined;
+  /** Resolves when the server cannot go on (a partition host has stopped) and has to be started again. */
+  readonly failed: Promise<WeirError>;
+  /** Resolves when everything durable by now is in the warehouse; rejects when that is away. */
+  flushWarehouse(): Promise<void>;
+  /** Answers what is outstanding, makes everything durable, and frees the port and the data directory. */
+  drain(): Promise<void>;
+}
+
+const FIRST_TENANT = "demo" as TenantId;
+const now = Date.now;
+
+export async function startServer(config: Config, log: Log): Promise<RunningServer> {
+  const undo: (() => unknown)[] = [];
+  try {
+    return await start(config, log, undo);
+  } catch (error) {
+    for (const step of undo.toReversed()) await step();
+    throw error;
+  }
+}
+
+async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise<RunningServer> {
+  const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
+  undo.push(() => directory.close());
+  const control = openControl(directory.controlPath);
+  undo.push(() => control.close());
+  const firstKey = control.hasKeys() ? undefined : await makeFirstKey(control);
+
+  let fail: (error: WeirError) => void = () => undefined;
+  const failed = new Promise<WeirError>((resolve) => (fail = resolve));
+  const hostOptions = hostOptionsOf(config, directory);
+  const hosts: Hosts = new Hosts({
+    hosts: hostOptions,
+    inline: config.hostThreads === 0,
+    now,
+    onOutcomes: (host, outcomes) => ingest.takeOutcomes(host, outcomes),
+    onFailed: (host, error) => {
+      log.fatal({ host, err: error }, "partition host stopped");
+      ingest.hostFailed(host);
+      fail(error);
+    },
+  });
+  undo.push(() => hosts.stop());
+  const live = new IntroducedHosts(hosts, (tenant) => control.metrics(tenant));
+  const ingest = new Ingest({ hosts, partitionCount: directory.partitionCount, now, tenants: live });
+  const replayedRecords = await hosts.start();
+  // Hosts that run have timers and stores: both end before the directory is given up.
+  undo.push(() => hosts.drain().catch(() => undefined));
+  for (const tenant of control.tenants()) await live.introduce(tenant);
+  log.info({ replayedRecords, hosts: hosts.count, partitions: directory.partitionCount }, "recovered");
+
+  const warehouse = makeWarehouse(config, directory, hostOptions, hosts, log);
+  undo.push(() => warehouse.stop());
+
+  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, hostOptions.length) });
+  const pool = new JobPool();
+  undo.push(() => pool.close());
+  const gateway = createGateway({
+    config,
+    control,
+    publisher: ingest,
+    channels: live,
+    liveData: live,
+    describeMetric: (definition) => ({ outputs: outputsOf(definition.aggregates), bounds: boundsOf(definition) }),
+    queryService: new Queries({
+      control,
+      live,
+      retention: retentionOf(config),
+      warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
+      now,
+    }),
+    exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),
+    metrics,
+    log,
+    version: VERSION,
+    now,
+    readiness: () => ({ hosts: hosts.statuses, warehouse: warehouse.state }),
+  });
+  undo.push(() => gateway.close());
+  const port = await gateway.listen();
+  log.info({ port, address: config.host }, "listening");
+  // Events are taken from here on; QuestDB may still have to be fetched.
+  await warehouse.start();
+
+  return {
+    port,
+    questdb: warehouse.url === undefined ? undefined : { http: warehouse.url, ...pgAddress(warehouse) },
+    firstKey,
+    failed,
+    flushWarehouse: () => warehouse.flush(),
+    async drain() {
+      await gateway.drain();
+      await hosts.drain();
+      await lastRows(warehouse, config.drainTimeoutMs);
+      await warehouse.stop();
+      await pool.close();
+      gateway.close();
+      await control.close();
+      directory.close();
+      log.info({}, "drained");
+    },
+  };
+}
+
+async function makeFirstKey(control: Control): Promise<string> {
+  await control.ensureTenant(FIRST_TENANT, now());
+  const { key } = await control.createKey(FIRST_TENANT, ["write", "read", "admin"], now());
+  return key;
+}
+
+function retentionOf(config: Config) {
+  return { fineMs: config.paneFineRetentionMs, minuteMs: config.paneMinuteRetentionMs, allMs: config.paneRetentionMs };
+}
+
+function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] {
+  const hosts = Math.min(Math.max(1, config.hostThreads), directory.partitionCount);
+  // Hosts of before keep their journals: their partitions are brought up to date from there, their rows sent from there.
+  const journals = Math.max(hosts, ...directory.existingHosts().map((host) => host + 1));
+  const seed = new DataView(directory.seed.buffer, directory.seed.byteOffset);
+  const shared = {
+    hosts,
+    partitionCount: directory.partitionCount,
+    journalPaths: Array.from({ length: journals }, (_, host) => directory.hostPath(host)),
+    partitionPaths: Array.from({ length: directory.partitionCount }, (_, id) => ({ id, path: directory.partitionPath(id) })),
+    metricsPath: directory.metricsPath(0),
+    rules: {
+      dedupKey: { low: seed.getUint32(0, true), high: seed.getUint32(4, true) },
+      dedupHorizonMs: config.dedupHorizonMs,
+      allowedLatenessMs: config.allowedLatenessMs,
+      gapMs: config.sessionGapMs,
+      paneRetention: retentionOf(config),
+    },
+    epoch: randomUUID(),
+    partialEveryMs: config.partialEveryMs,
+    snapshotEveryMs: config.snapshotEveryMs,
+    journalRetentionMs: config.journalRetentionMs,
+  };
+  return Array.from({ length: hosts }, (_, host) => ({ ...shared, host }));
+}
+
+function makeWarehouse(
+  config: Config,
+  directory: DataDirectory,
+  hostOptions: readonly HostOptions[],
+  hosts: Hosts,
+  log: Log,
+): WarehouseService {
+  const [first] = hostOptions;
+  const journalPaths = first?.journalPaths ?? [];
+  if (config.questdb === "off") {
+    // Nothing waits for rows: the journal is trimmed behind the snapshots.
+    for (let host = 0; host < hosts.count; host++) hosts.stored(host, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  }
+  return new WarehouseService({
+    questdb: config.questdb,
+    root: questdbRoot(directory.path),
+    httpPort: config.questdbHttpPort,
+    pgPort: config.questdbPgPort,
+    jar: config.questdbJar,
+    mavenUrl: config.mavenUrl,
+    cacheDir: config.cacheDir,
+    thread: {
+      journalPaths,
+      partitionPaths: first?.partitionPaths ?? [],
+      metricsPath: first?.metricsPath ?? "",
+      controlPath: directory.controlPath,
+      hosts: journalPaths.length,
+      partitionCount: directory.partitionCount,
+      sessionGapMs: config.sessionGapMs,
+      flushRows: config.warehouseFlushRows,
+      flushMs: config.warehouseFlushMs,
+      eventsTtlDays: config.eventsTtlDays,
+    },
+    env: process.env,
+    log,
+    now,
+    onStored: (host, offset, rows) => hosts.stored(host, offset, rows),
+  });
+}
+
+function observe(hosts: Hosts, warehouse: WarehouseService, hostCount: number): Observation {
+  const statuses = hosts.statuses;
+  const positions = warehouse.status?.positions ?? {};
+  return {
+    hosts: statuses,
+    warehouse: {
+      state: warehouse.state,
+      rowsWritten: warehouse.status?.rowsWritten ?? 0,
+      rowsRefused: warehouse.status?.rowsRefused ?? 0,
+      requestsFailed: warehouse.status?.requestsFailed ?? 0,
+      hosts: Array.from({ length: hostCount }, (_, host) => {
+        const offset = positions[journalSourceName(host)] ?? 0;
+        return { host, offset, lagRecords: Math.max(0, (statuses[host]?.durableOffset ?? 0) - offset) };
+      }),
+    },
+  };
+}
+
+/** Gives the last rows a chance to leave; they stay in the journal when the warehouse is away or slow. */
+async function lastRows(warehouse: WarehouseService, timeoutMs: number): Promise<void> {
+  if (warehouse.state !== "ready") return;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  await Promise.race([warehouse.flush().catch(() => undefined), late]);
+  clearTimeout(timer);
+}
+
+function pgAddress(warehouse: WarehouseService): { pg?: string } {
+  const { pg } = warehouse;
+  return pg === undefined ? {} : { pg: `${pg.host}:${pg.port}` };
+}

@@ -1,0 +1,206 @@
+/**
+ * The gateway's figures in the Prometheus format. Counters are counted where things happen; what belongs to hosts,
+ * their ledgers and the warehouse is asked for at scrape time through `observe`. Names are `weir_*` with base units.
+ * No label grows with the input: codes come from the table, routes from the list of routes.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { HostStatus } from "../workers/ports.ts";
+import type { WarehouseState } from "./services.ts";
+
+/** What others know at the moment of a scrape. */
+export interface Observation {
+  readonly hosts: readonly HostStatus[];
+  readonly warehouse: WarehouseObservation;
+}
+
+export interface WarehouseObservation {
+  readonly state: WarehouseState;
+  readonly rowsWritten: number;
+  /** Rows that the warehouse will never take. */
+  readonly rowsRefused: number;
+  readonly requestsFailed: number;
+  readonly hosts: readonly WarehouseHostObservation[];
+}
+
+/** Up to which journal offset a host's records are in the warehouse, and how far that is behind. */
+export interface WarehouseHostObservation {
+  readonly host: number;
+  readonly offset: number;
+  readonly lagRecords: number;
+}
+
+export type Observe = () => Observation | Promise<Observation>;
+
+const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** The figures of one host: name, help, and where the value stands. */
+const hostFigures = [
+  ["weir_host_partitions", "Partitions that the host owns", (each: HostStatus) => each.partitions],
+  ["weir_journal_appended_offset", "Offset of the last record appended", (each: HostStatus) => each.appendedOffset],
+  ["weir_journal_durable_offset", "Offset up to which records are on disk", (each: HostStatus) => each.durableOffset],
+  ["weir_snapshot_offset", "Offset that the snapshots cover", (each: HostStatus) => each.snapshotOffset],
+  ["weir_mailbox_frames", "Frames that wait for their turn", (each: HostStatus) => each.mailboxFrames],
+  ["weir_mailbox_bytes", "Bytes that wait for their turn", (each: HostStatus) => each.mailboxBytes],
+  ["weir_sessions_resident", "Sessions in memory", (each: HostStatus) => each.sessionsResident],
+  ["weir_series_panes", "Panes of series in memory", (each: HostStatus) => each.seriesPanes],
+  ["weir_state_bytes", "Estimated bytes of state in memory", (each: HostStatus) => each.stateBytes],
+  ["weir_remembered_ids", "Event ids in the deduplication horizon", (each: HostStatus) => each.rememberedIds],
+  ["weir_channels", "Open channels", (each: HostStatus) => each.channels],
+  ["weir_journal_bytes", "Bytes of the journal on disk", (each: HostStatus) => each.journalBytes],
+  ["weir_snapshot_duration_seconds", "How long the last snapshots took", (each: HostStatus) => each.snapshotMs / 1_000],
+  [
+    "weir_watermark_lag_seconds",
+    "How far the newest event is behind the clock",
+    (each: HostStatus) => (each.watermarkMs === null ? 0 : Math.max(0, Date.now() - each.watermarkMs) / 1_000),
+  ],
+  [
+    "weir_snapshot_lag_records",
+    "Records that the snapshots do not cover",
+    (each: HostStatus) => each.durableOffset - each.snapshotOffset,
+  ],
+  ["weir_overflowed_events", "Events that went to an `__other__` series", (each: HostStatus) => each.overflowedEvents],
+] as const;
+
+/** Counts per key, for what happens with every frame: a labelled counter of the library costs ten times as much. */
+class Tally {
+  readonly #counts = new Map<string, number>();
+
+  add(key: string, count: number): void {
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + count);
+  }
+
+  each(visit: (key: string, count: number) => void): void {
+    for (const [key, count] of this.#counts) visit(key, count);
+  }
+}
+
+export class GatewayMetrics {
+  readonly registry = new Registry();
+  readonly #observe: Observe;
+
+  readonly connections = this.#gauge("weir_connections", "Open WebSocket connections");
+  readonly subscriptions = this.#gauge("weir_subscriptions", "Open subscriptions");
+  readonly creditHeld = this.#gauge("weir_credit_held_frames", "Frames published and not answered yet");
+  readonly heldBytes = this.#gauge("weir_admission_held_bytes", "Bytes of frames and bodies that have no answer yet");
+
+  readonly #frames = this.#counter("weir_frames_total", "WebSocket frames", ["direction", "type"]);
+  readonly #bytes = this.#counter("weir_transferred_bytes_total", "Payload bytes", ["direction", "transport"]);
+  readonly #events = this.#counter("weir_events_total", "Events by verdict", ["code"]);
+  readonly #frameTally = { in: new Tally(), out: new Tally() };
+  readonly #byteTally = { in: new Tally(), out: new Tally() };
+  readonly #eventTally = new Tally();
+  readonly #refusals = this.#counter("weir_refusals_total", "Refused frames and requests by code", ["code"]);
+  readonly #requests = this.#histogram("weir_request_duration_seconds", "HTTP requests", ["method", "route", "status"]);
+  readonly #publishes = this.#histogram("weir_publish_duration_seconds", "From a frame's arrival to its ack", ["transport"]);
+
+  readonly #hostUp = this.#gauge("weir_host_up", "1 when the host runs", ["host"]);
+  readonly #hostGauges = hostFigures.map(([name, help, value]) => ({ gauge: this.#gauge(name, help, ["host"]), value }));
+  readonly #stageSeconds = this.#gauge("weir_stage_busy_seconds", "Time spent in a stage of turns", ["host", "stage"]);
+  readonly #stageLongest = this.#gauge("weir_stage_longest_seconds", "The longest run of a stage", ["host", "stage"]);
+  readonly #stageRuns = this.#gauge("weir_stage_runs", "Runs of a stage", ["host", "stage"]);
+  readonly #ledger = this.#gauge("weir_ledger_events", "Events in the ledger", ["host", "kind"]);
+  readonly #imbalance = this.#gauge("weir_ledger_imbalance_events", "Events received without a verdict; must be 0", ["host"]);
+  readonly #warehouseUp = this.#gauge("weir_warehouse_up", "1 when the warehouse takes rows");
+  readonly #rowsWritten = this.#gauge("weir_warehouse_rows_written", "Rows that the warehouse has answered for, since the start");
+  readonly #rowsRefused = this.#gauge("weir_warehouse_rows_refused", "Rows that the warehouse will never take; must be 0");
+  readonly #requestsFailed = this.#gauge(
+    "weir_warehouse_requests_failed",
+    "Requests to the warehouse that failed, since the start",
+  );
+  readonly #warehouseOffset = this.#gauge("weir_warehouse_offset", "Journal offset stored in the warehouse", ["host"]);
+  readonly #warehouseLag = this.#gauge("weir_warehouse_lag_records", "Durable records not in the warehouse yet", ["host"]);
+
+  constructor(options: { version: string; observe: Observe; processMetrics?: boolean }) {
+    this.#observe = options.observe;
+    this.#gauge("weir_build_info", "The version that runs", ["version", "node"]).set(
+      { version: options.version, node: process.version },
+      1,
+    );
+    if (options.processMetrics !== false) collectDefaultMetrics({ register: this.registry });
+  }
+
+  frame(direction: "in" | "out", type: string, bytes: number): void {
+    this.#frameTally[direction].add(type, 1);
+    this.#byteTally[direction].add("websocket", bytes);
+  }
+
+  body(direction: "in" | "out", bytes: number): void {
+    this.#byteTally[direction].add("http", bytes);
+  }
+
+  events(code: string, count: number): void {
+    if (count > 0) this.#eventTally.add(code, count);
+  }
+
+  refusal(code: string): void {
+    this.#refusals.inc({ code });
+  }
+
+  published(transport: "websocket" | "http", durationMs: number): void {
+    this.#publishes.observe({ transport }, durationMs / 1_000);
+  }
+
+  request(method: string, route: string, status: number, durationMs: number): void {
+    this.#requests.observe({ method, route, status: String(status) }, durationMs / 1_000);
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  /** The whole text of a scrape. */
+  async text(): Promise<string> {
+    this.#take(await this.#observe());
+    this.#copyTallies();
+    return this.registry.metrics();
+  }
+
+  #copyTallies(): void {
+    this.#frames.reset();
+    this.#bytes.reset();
+    this.#events.reset();
+    for (const direction of ["in", "out"] as const) {
+      this.#frameTally[direction].each((type, count) => this.#frames.inc({ direction, type }, count));
+      this.#byteTally[direction].each((transport, count) => this.#bytes.inc({ direction, transport }, count));
+    }
+    this.#eventTally.each((code, count) => this.#events.inc({ code }, count));
+  }
+
+  #take({ hosts, warehouse }: Observation): void {
+    for (const status of hosts) {
+      const host = String(status.host);
+      this.#hostUp.set({ host }, status.state === "running" ? 1 : 0);
+      for (const { gauge, value } of this.#hostGauges) gauge.set({ host }, value(status));
+      for (const [stage, { totalMs, count, longestMs }] of Object.entries(status.stages)) {
+        this.#stageSeconds.set({ host, stage }, totalMs / 1_000);
+        this.#stageLongest.set({ host, stage }, longestMs / 1_000);
+        this.#stageRuns.set({ host, stage }, count);
+      }
+      const { received, accepted, duplicate, late, invalid } = status;
+      for (const [kind, count] of Object.entries({ received, accepted, duplicate, late, invalid })) {
+        this.#ledger.set({ host, kind }, count);
+      }
+      this.#imbalance.set({ host }, received - accepted - duplicate - late - invalid);
+    }
+    this.#warehouseUp.set(warehouse.state === "ready" ? 1 : 0);
+    this.#rowsWritten.set(warehouse.rowsWritten);
+    this.#rowsRefused.set(warehouse.rowsRefused);
+    this.#requestsFailed.set(warehouse.requestsFailed);
+    for (const { host, offset, lagRecords } of warehouse.hosts) {
+      this.#warehouseOffset.set({ host: String(host) }, offset);
+      this.#warehouseLag.set({ host: String(host) }, lagRecords);
+    }
+  }
+
+  #gauge(name: string, help: string, labelNames: readonly string[] = []): Gauge {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  #counter(name: string, help: string, labelNames: readonly string[]): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  #histogram(name: string, help: string, labelNames: readonly string[]): Histogram {
+    return new Histogram({ name, help, labelNames, buckets: secondsBuckets, registers: [this.registry] });
+  }
+}
