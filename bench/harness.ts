@@ -1,0 +1,118 @@
+/**
+ * What every bench shares: rounds that alternate between the things compared, so that a slow minute of the machine hits all
+ * of them, and a report that says where, with what and on which input the figures came to be.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus, release, totalmem, type as systemName } from "node:os";
+import { join } from "node:path";
+import { projectRoot } from "../test/support/project.ts";
+import { medianFigures } from "./statistics.ts";
+
+export type Figures = Readonly<Record<string, number>>;
+
+/** `small` ends in a second or two and is part of the tests; `full` is what published figures come from. */
+export type BenchSize = "small" | "normal" | "full";
+
+export interface BenchOptions {
+  readonly size: BenchSize;
+  readonly flags: ReadonlySet<string>;
+}
+
+export interface BenchResult {
+  readonly name: string;
+  readonly rounds: number;
+  readonly figures: Figures;
+}
+
+export interface BenchReport {
+  readonly bench: string;
+  readonly machine: Readonly<Record<string, string | number>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly commit: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly results: readonly BenchResult[];
+  /** Median of the ratios within rounds: the first contender's figure over the named one's. */
+  readonly ratios: Figures;
+  /** Equal hashes: the runs answered the same. */
+  readonly answersHash: string;
+}
+
+export interface Contender {
+  readonly name: string;
+  /** One round from a fresh start; throws when the answers are wrong. */
+  run(round: number): Promise<Figures>;
+}
+
+/** Every contender once a round, in turns. Figures are medians over the rounds. */
+export async function alternate(
+  contenders: readonly Contender[],
+  rounds: number,
+  progress: (line: string) => void,
+): Promise<{ results: BenchResult[]; ratios: Record<string, number> }> {
+  const figures = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) {
+      progress(`round ${round + 1}/${rounds}: ${contender.name}`);
+      figures.get(contender.name)?.push(await contender.run(round));
+    }
+  }
+  const results = contenders.map(({ name }) => ({ name, rounds, figures: medianFigures(figures.get(name) ?? []) }));
+  return { results, ratios: ratiosToFirst(contenders, figures) };
+}
+
+function ratiosToFirst(contenders: readonly Contender[], figures: ReadonlyMap<string, Figures[]>): Record<string, number> {
+  const [first, ...others] = contenders.map(({ name }) => name);
+  const own = figures.get(first ?? "") ?? [];
+  const ratios: Record<string, number> = {};
+  for (const other of others) {
+    const perRound = own.map((mine, round) => {
+      const theirs = figures.get(other)?.[round] ?? {};
+      return Object.fromEntries(
+        Object.keys(mine).map((name) => [`${name}: ${first} / ${other}`, (mine[name] ?? 0) / (theirs[name] ?? 0)]),
+      );
+    });
+    Object.assign(ratios, medianFigures(perRound));
+  }
+  return ratios;
+}
+
+export function reportOf(
+  bench: string,
+  parameters: Readonly<Record<string, unknown>>,
+  results: readonly BenchResult[],
+  ratios: Figures,
+  answers: unknown,
+): BenchReport {
+  const answersHash = createHash("sha256").update(JSON.stringify(answers)).digest("hex").slice(0, 16);
+  return { bench, machine: machine(), versions: versions(), commit: commit(), parameters, results, ratios, answersHash };
+}
+
+export function machine(): Record<string, string | number> {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${systemName()} ${release()}`,
+  };
+}
+
+function versions(): Record<string, string> {
+  const { node, v8 } = process.versions;
+  const manifest = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  return { node, v8, ...manifest.dependencies };
+}
+
+/** `+changes` when the tree differs from the commit; `unknown` outside a git clone. */
+function commit(): string {
+  const git = (...args: string[]): string =>
+    execFileSync("git", args, { cwd: projectRoot, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  try {
+    return git("rev-parse", "--short=12", "HEAD") + (git("status", "--porcelain") === "" ? "" : "+changes");
+  } catch {
+    return "unknown";
+  }
+}

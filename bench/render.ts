@@ -1,0 +1,40 @@
+/** A report as text: where and with what, then one row for each figure and one column for each contender. */
+import type { BenchReport } from "./harness.ts";
+
+export function renderReport(report: BenchReport): string {
+  const { bench, machine, versions, commit, parameters, results, ratios, answersHash } = report;
+  const listed = (values: Readonly<Record<string, unknown>>): string =>
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${String(value)}`)
+      .join(", ");
+  const figureNames = [...new Set(results.flatMap(({ figures }) => Object.keys(figures)))];
+  const rows = [
+    [bench, ...results.map(({ name, rounds }) => `${name} (${rounds === 1 ? "1 round" : `median of ${rounds}`})`)],
+    ...figureNames.map((figure) => [figure, ...results.map(({ figures }) => format(figures[figure]))]),
+  ];
+  const lines = [...table(rows)];
+  if (Object.keys(ratios).length > 0) {
+    lines.push(
+      "",
+      "medians of the ratios within rounds",
+      ...table(Object.entries(ratios).map(([name, value]) => [name, format(value)])),
+    );
+  }
+  lines.push("", `machine: ${listed(machine)}`, `commit: ${commit}`, `versions: ${listed(versions)}`);
+  lines.push(`parameters: ${listed(parameters)}`, `answers: ${answersHash} (checked against what was sent)`);
+  return lines.join("\n");
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
+  return rows.map((row) =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  "),
+  );
+}
+
+/** Three significant digits, thousands apart: 612,000; 1.48; 0.0312. */
+function format(value: number | undefined): string {
+  if (value === undefined || Number.isNaN(value)) return "-";
+  return value.toLocaleString("en-US", value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
+}
