@@ -1,0 +1,64 @@
+/**
+ * A QuestDB that cannot be reached when the server starts (an external one, by URL): events are taken all the same, and their
+ * rows flow when it appears on that address later, and again after it was away.
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { connect } from "../../client/index.ts";
+import { QuestDbServer } from "../../storage/questdb/server.ts";
+import { serverOptions } from "../storage/questdb/support/managed-questdb.ts";
+import { eventually } from "../support/real-server.ts";
+import { freePort, ServerProcess } from "../support/server-process.ts";
+
+test("rows flow once QuestDB appears, and again after it was away", { timeout: 120_000 }, async (t) => {
+  const httpPort = await freePort();
+  const root = mkdtempSync(join(tmpdir(), "weir-questdb-"));
+  const server = await ServerProcess.create({
+    hostThreads: 0,
+    partitions: 4,
+    questdb: `http://127.0.0.1:${httpPort}`,
+    warehouseFlushMs: 100,
+  });
+  let questdb: QuestDbServer | undefined;
+  t.after(async () => {
+    await server.end();
+    await questdb?.stop();
+    rmSync(root, { recursive: true, force: true });
+  });
+  const ready = await server.start();
+  assert.deepEqual([ready.status, ready.warehouse], ["degraded", "pending"]);
+  const client = connect({ url: server.url, key: await server.newKey("shop") });
+  t.after(() => client.close());
+
+  let sent = 0;
+  const send = async (): Promise<void> => {
+    const labels = { eventType: "click", eventCategory: "ui", source: "shop", version: "1", environment: "test" };
+    const events = Array.from({ length: 100 }, () => ({ eventId: `e-${sent++}`, sessionId: `s-${sent % 7}`, ...labels }));
+    assert.equal((await client.publish(events)).failedEvents, 0);
+  };
+  const count = async (source: "live" | "raw" | "rollup"): Promise<unknown> => {
+    // The next minute's pane may have begun.
+    const timeRange = { from: Date.now() - 3_600_000, to: Date.now() + 60_000 };
+    return (await client.query({ metrics: ["events.count"], timeRange, source })).data[0]?.["events.count"];
+  };
+  const startQuestDb = async (): Promise<void> => {
+    questdb = new QuestDbServer({ ...(await serverOptions(root)), httpPort });
+    await questdb.start();
+    await eventually(async () => (await server.ready())?.warehouse === "ready", "the warehouse is ready");
+    await eventually(async () => (await count("raw")) === sent && (await count("rollup")) === sent, `${sent} rows are there`);
+  };
+
+  await send();
+  assert.equal(await count("live"), sent);
+  await assert.rejects(count("raw"), { code: "WEIR_WAREHOUSE_UNAVAILABLE" });
+  await startQuestDb();
+
+  await questdb?.stop();
+  await send();
+  await eventually(async () => (await server.ready())?.warehouse === "pending", "the warehouse is away");
+  assert.equal(await count("live"), sent);
+  await startQuestDb();
+});

@@ -1,0 +1,96 @@
+/** Events for tests of actors, as columns made straight from values: no bytes and no reader in between. */
+import type { EventColumns } from "../../protocol/event-columns.ts";
+import type { FieldValue } from "../../protocol/field-path.ts";
+import { metricDefinition, type MetricDefinition } from "../../protocol/metric-definition.ts";
+import { partitionOf } from "../../protocol/partition-hash.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
+import type { PartitionRules } from "../../actors/partition.ts";
+
+export interface TestEvent {
+  readonly eventId: string;
+  readonly sessionId: string;
+  readonly userId?: string | undefined;
+  readonly eventType: string;
+  readonly timeMs: number;
+  readonly country?: string | null | undefined;
+  readonly value?: number | undefined;
+  /** What the reader refused it with. */
+  readonly verdict?: number;
+}
+
+export const TENANT = "acme";
+/** A whole hour, so that tests can name panes. */
+export const BASE_MS = Date.UTC(2026, 0, 15, 12);
+
+export const rules: PartitionRules = {
+  gapMs: 30 * MINUTE_MS,
+  allowedLatenessMs: 30 * DAY_MS,
+  dedupKey: { low: 0x01234567, high: 0x89abcdef },
+  dedupHorizonMs: DAY_MS,
+  paneRetention: { fineMs: HOUR_MS, minuteMs: DAY_MS, allMs: 40 * DAY_MS },
+};
+
+export function event(timeMs: number, rest: Partial<TestEvent> = {}): TestEvent {
+  return { eventId: `e-${timeMs}`, sessionId: "s", eventType: "click", ...rest, timeMs };
+}
+
+export function columnsOf(events: readonly TestEvent[], partitionCount = 1, tenant = TENANT): EventColumns {
+  return {
+    count: events.length,
+    verdicts: Uint8Array.from(events, ({ verdict = 0 }) => verdict),
+    wrongPaths: new Map(events.flatMap(({ verdict }, row) => (verdict === undefined ? [] : [[row, "timestamp"] as const]))),
+    eventIds: events.map(({ eventId }) => eventId),
+    sessionIds: events.map(({ sessionId }) => sessionId),
+    userIds: events.map(({ userId }) => userId),
+    eventTypes: events.map(({ eventType }) => eventType),
+    eventTimesMs: Float64Array.from(events, ({ timeMs }) => timeMs),
+    partitions: Uint16Array.from(events, ({ sessionId }) => partitionOf(tenant, sessionId, partitionCount)),
+    events,
+    derived: new Map(),
+    field: (path) => events.map((each) => fieldOf(each, path)),
+    raw: (row) => new TextEncoder().encode(JSON.stringify(events[row])),
+  };
+}
+
+function fieldOf(of: TestEvent, path: string): FieldValue {
+  switch (path) {
+    case "eventType":
+      return of.eventType;
+    case "userId":
+      return of.userId;
+    case "sessionId":
+      return of.sessionId;
+    case "context.location.country":
+      return of.country;
+    case "properties.value":
+      return of.value;
+    default:
+      throw new Error(`the fixture has no field ${path}`);
+  }
+}
+
+export const countByCountry: MetricDefinition = metricDefinition.parse({
+  name: "by_country",
+  aggregates: ["count"],
+  dimensions: ["country"],
+});
+
+export const valueByTypeAndCountry: MetricDefinition = metricDefinition.parse({
+  name: "values",
+  value: "properties.value",
+  aggregates: ["count", "rate", "sum", "min", "max", "mean", "quantiles"],
+  dimensions: ["eventType", "country"],
+});
+
+export const distinctUsers: MetricDefinition = metricDefinition.parse({
+  name: "users",
+  value: "userId",
+  aggregates: ["distinct", "topK"],
+});
+
+export const onlyBuys: MetricDefinition = metricDefinition.parse({
+  name: "buys",
+  filter: { all: [{ field: "eventType", value: "buy" }] },
+  value: "properties.value",
+  aggregates: ["count", "sum"],
+});

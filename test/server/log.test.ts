@@ -1,0 +1,15 @@
+/** The log hides keys even in a field that should not have been there. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createLog } from "../../server/log.ts";
+
+test("lines are JSON with a constant message; keys are hidden", () => {
+  const lines: string[] = [];
+  const log = createLog({ level: "info", destination: { write: (line) => void lines.push(line) } });
+  log.info({ tenant: "acme", key: "weir_acme_x", headers: { authorization: "Bearer weir_acme_x" } }, "something happened");
+  log.debug({}, "below the level");
+  assert.equal(lines.length, 1);
+  const line = JSON.parse(lines[0] ?? "{}") as Record<string, unknown>;
+  assert.deepEqual([line["msg"], line["tenant"], line["service"]], ["something happened", "acme", "weir"]);
+  assert.doesNotMatch(lines.join(""), /weir_acme_x/);
+});
