@@ -52,11 +52,6 @@ export const errorCodes = {
     retryable: false,
     status: 422,
   },
-  WEIR_EVENT_SESSION_TOO_LONG: {
-    message: "The session has more separate visits than the limit allows.",
-    retryable: false,
-    status: 422,
-  },
 
   // A frame or a request body
   WEIR_FRAME_MALFORMED: { message: "The bytes cannot be decoded.", retryable: false, status: 400 },

@@ -23,7 +23,6 @@ const codeByVerdict = [
   "WEIR_EVENT_PROPERTIES_TOO_LARGE",
   "WEIR_EVENT_NUMBER_INVALID",
   "WEIR_EVENT_VALUE_INVALID",
-  "WEIR_EVENT_SESSION_TOO_LONG",
   "WEIR_FRAME_MALFORMED",
   "WEIR_FRAME_TOO_MANY_EVENTS",
 ] as const satisfies readonly (ErrorCode | undefined)[];

@@ -23,7 +23,7 @@ import type { HandedFrame } from "./hand-off.ts";
 import type { HostOutcome } from "./messages.ts";
 import type { EventResult } from "./ports.ts";
 import type { StageTimes } from "./stage-times.ts";
-import { applyTurn, MALFORMED, type FrameInTurn } from "./turn.ts";
+import { applyTurn, verdictOfRefused, type FrameInTurn } from "./turn.ts";
 
 const NO_FIELDS: readonly string[] = [];
 
@@ -162,7 +162,7 @@ export class PartitionHost {
 
   #append({ frame, columns, offset: expected }: FrameInTurn): void {
     const decodable = !(columns instanceof WeirError);
-    const verdicts = decodable ? columns.verdicts.subarray(0, columns.count) : Uint8Array.of(MALFORMED);
+    const verdicts = decodable ? columns.verdicts.subarray(0, columns.count) : Uint8Array.of(verdictOfRefused(columns));
     const { tenant, format, ingestTimeMs, bytes } = frame;
     const offset = this.#journal.append(
       encodeRecord({ kind: "frame", tenant, format, ingestTimeMs, decodable, verdicts, bytes }),

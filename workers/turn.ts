@@ -13,7 +13,13 @@ import { verdictOf } from "../protocol/verdicts.ts";
 import type { FrameFacts, Partition } from "../actors/partition.ts";
 import type { HandedFrame } from "./hand-off.ts";
 
-export const MALFORMED = verdictOf("WEIR_FRAME_MALFORMED");
+const MALFORMED = verdictOf("WEIR_FRAME_MALFORMED");
+const TOO_MANY_EVENTS = verdictOf("WEIR_FRAME_TOO_MANY_EVENTS");
+
+/** The verdict of a frame of which nothing was taken. */
+export function verdictOfRefused({ code }: WeirError): number {
+  return code === "WEIR_FRAME_TOO_MANY_EVENTS" ? TOO_MANY_EVENTS : MALFORMED;
+}
 
 /** A frame that has been read, and the offset that its record will have. */
 export interface FrameInTurn {
@@ -64,7 +70,7 @@ function applyRows(frames: readonly FrameInTurn[], rows: readonly number[], part
     const { frame, columns, offset } = frames[index] as FrameInTurn;
     const facts: FrameFacts = { tenant: frame.tenant, offset, ingestTimeMs: frame.ingestTimeMs, format: frame.format };
     for (; at < rows.length && (rows[at] ?? 0) >> ROW_BITS === index; at++) {
-      if (columns instanceof WeirError) partition.refuseFrame(facts, MALFORMED, frame.bytes);
+      if (columns instanceof WeirError) partition.refuseFrame(facts, verdictOfRefused(columns), frame.bytes);
       else partition.apply(facts, columns, (rows[at] ?? 0) & ROW_MASK);
     }
     partition.settle(frame.tenant, offset);

@@ -383,7 +383,7 @@ describe("a frame", () => {
   test("with too many events: WEIR_FRAME_TOO_MANY_EVENTS", async () => {
     const answer = await socket.ask({ t: "pub", seq: 6, events: new Array(limits.frameEventsMax + 1).fill(null) });
     assert.deepEqual([answer["t"], answer["seq"], answer["code"]], ["error", 6, "WEIR_FRAME_TOO_MANY_EVENTS"]);
-    malformed();
+    malformed("WEIR_FRAME_TOO_MANY_EVENTS");
   });
 
   test("that is too large: WEIR_FRAME_TOO_LARGE and close code 1009; a far larger one just ends the connection", async () => {

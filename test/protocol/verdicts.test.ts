@@ -27,9 +27,8 @@ test("the numbers on disk", () => {
     ["WEIR_EVENT_PROPERTIES_TOO_LARGE", 10],
     ["WEIR_EVENT_NUMBER_INVALID", 11],
     ["WEIR_EVENT_VALUE_INVALID", 12],
-    ["WEIR_EVENT_SESSION_TOO_LONG", 13],
-    ["WEIR_FRAME_MALFORMED", 14],
-    ["WEIR_FRAME_TOO_MANY_EVENTS", 15],
+    ["WEIR_FRAME_MALFORMED", 13],
+    ["WEIR_FRAME_TOO_MANY_EVENTS", 14],
   ];
   for (const [code, number] of numbers) {
     assert.equal(verdictOf(code), number);
