@@ -19,7 +19,6 @@ export const limits = {
   frameBytesMax: 4 * MIB,
   frameEventsMax: 10_000,
   requestBodyBytesMax: 16 * MIB,
-  requestHeadBytesMax: 16 * KIB,
   queryBodyBytesMax: 64 * KIB,
 
   // One connection
@@ -40,7 +39,6 @@ export const limits = {
 
   // Metrics
   metricsPerTenantMax: 256,
-  metricNameBytesMax: 64,
   dimensionsPerMetricMax: 4,
   dimensionValueBytesMax: 256,
   filterTermsMax: 16,

@@ -50,11 +50,6 @@ export class Ingest implements Publisher {
     this.#options = options;
   }
 
-  /** Frames that no host has answered yet. */
-  get pendingFrames(): number {
-    return this.#pending.size;
-  }
-
   publish(request: PublishRequest, done: (outcome: PublishOutcome) => void): void {
     const { tenants } = this.#options;
     if (tenants.isKnown(request.tenant)) return this.#hand(request, done);

@@ -34,17 +34,13 @@ abstract class FeedSource implements RowSource {
   read(position: number, rowsMax: number): RowBatch {
     const rows: WarehouseRow[] = [];
     let reached = position;
-    let more = false;
     for (const entry of this.store.range(this.#feed, [position + 1])) {
-      if (rows.length >= rowsMax) {
-        more = true;
-        break;
-      }
+      if (rows.length >= rowsMax) break;
       const value = this.lookUp(this.store, changedKey(entry.value));
       if (value !== undefined) rows.push(...this.rowsOf(value));
       reached = Number(entry.key[0]);
     }
-    return { position: reached, tables: new Map([[this.#table, rows]]), rows: rows.length, more };
+    return { position: reached, tables: new Map([[this.#table, rows]]), rows: rows.length };
   }
 
   protected abstract lookUp(store: Store, key: (string | number)[]): StoreEntry | undefined;

@@ -34,7 +34,7 @@ export class JournalSource implements RowSource {
   read(position: number, rowsMax: number): RowBatch {
     const events: WarehouseRow[] = [];
     const deadLetters: WarehouseRow[] = [];
-    const { first, last } = this.#journal.ends();
+    const { first } = this.#journal.ends();
     let reached = position;
     for (const { offset, record: bytes } of this.#journal.read(Math.max(position + 1, first) as Offset)) {
       const record = decodeRecord(bytes);
@@ -49,7 +49,6 @@ export class JournalSource implements RowSource {
         ["dead_letters", deadLetters],
       ]),
       rows: events.length + deadLetters.length,
-      more: reached < last,
     };
   }
 

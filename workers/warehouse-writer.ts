@@ -26,8 +26,6 @@ export interface RowBatch {
   readonly position: number;
   readonly tables: ReadonlyMap<WarehouseTable, readonly WarehouseRow[]>;
   readonly rows: number;
-  /** There is more to read right away. */
-  readonly more: boolean;
 }
 
 /** Where positions are kept; `set` resolves when they are durable. */

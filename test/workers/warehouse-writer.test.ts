@@ -29,7 +29,7 @@ class NumberSource implements RowSource {
     this.reads++;
     const end = Math.min(this.last, position + Math.min(PER_READ, rowsMax));
     const rows = Array.from({ length: end - position }, (_, index) => [this.name, position + index + 1]);
-    return { position: end, tables: new Map([["events", rows]]), rows: rows.length, more: end < this.last };
+    return { position: end, tables: new Map([["events", rows]]), rows: rows.length };
   }
 }
 
