@@ -173,12 +173,10 @@ describe("decodeClientFrame", () => {
 
 describe("encodePublish", () => {
   const alone = (bytes: Uint8Array): unknown => new Unpackr({ useRecords: true, mapsAsObjects: true }).unpack(bytes);
+  /** msgpackr, which decodes here, renames a key `__proto__` at any depth: what our own readers make of it has tests of its own. */
+  const withoutProto = (each: unknown): boolean => !JSON.stringify(each).includes('"__proto__"');
   const value = fc.jsonValue({ maxDepth: 3 }).map((each) => JSON.parse(JSON.stringify(each)) as unknown);
-  const event = fc.dictionary(
-    fc.string({ maxLength: 6 }).filter((key) => key !== "__proto__"),
-    value,
-    { maxKeys: 5, noNullPrototype: true },
-  );
+  const event = fc.dictionary(fc.string({ maxLength: 10 }), value, { maxKeys: 5, noNullPrototype: true }).filter(withoutProto);
 
   it("carries every definition, whatever was encoded before", () => {
     const kept: [Uint8Array, unknown][] = [];
