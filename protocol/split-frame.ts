@@ -13,6 +13,7 @@ import type { PartitionId } from "./ids.ts";
 import { parseJsonEvents, parseNdjsonEvents, sliceJsonEvents } from "./json-batch.ts";
 import { MsgpackShare } from "./msgpack-slices.ts";
 import { partitionOf } from "./partition-hash.ts";
+import { splitPlainFrame } from "./plain-splitter.ts";
 import { isPlainMap } from "./plain-values.ts";
 import { usableId } from "./text-rules.ts";
 
@@ -32,9 +33,19 @@ export interface FrameShare {
   readonly indexes: Uint32Array | undefined;
 }
 
-/** At least one share. Throws WEIR_FRAME_TOO_LARGE for a msgpack frame whose record shapes would blow up its shares. */
+/**
+ * At least one share. Their bytes may be overwritten by the next call. Throws WEIR_FRAME_TOO_LARGE for a msgpack frame whose
+ * record shapes would blow up its shares.
+ */
 export function splitFrame(request: SplitRequest): FrameShare[] {
-  const { format, bytes, tenant, partitionCount, hostOf } = request;
+  const { format, bytes } = request;
+  const plain = format === FRAME_FORMATS.msgpack ? splitPlainFrame(request) : undefined;
+  if (plain === undefined) return splitAnyFrame(request);
+  if (typeof plain === "number") return [{ host: plain, format, bytes, indexes: undefined }];
+  return plain.map((share) => ({ ...share, format }));
+}
+
+function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitRequest): FrameShare[] {
   let split: Split;
   try {
     split = readSplit(format, bytes);

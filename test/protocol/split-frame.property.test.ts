@@ -10,8 +10,10 @@ import { Packr, Unpackr } from "msgpackr";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { FRAME_FORMATS, type EventColumns, type FrameFormat } from "../../protocol/event-columns.ts";
 import { readEvents } from "../../protocol/event-reader.ts";
+import { encodePublish } from "../../protocol/frames.ts";
 import type { TenantId } from "../../protocol/ids.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
+import { splitPlainFrame } from "../../protocol/plain-splitter.ts";
 import { splitFrame, type FrameShare } from "../../protocol/split-frame.ts";
 
 const tenant = "demo" as TenantId;
@@ -249,6 +251,78 @@ describe("splitting msgpack", () => {
       { numRuns: 1_500 },
     );
   });
+});
+
+describe("the fast way", () => {
+  const isPlain = (bytes: Uint8Array): boolean => splitPlainFrame({ bytes, tenant, partitionCount, hostOf }) !== undefined;
+  const plainEvent = fc.record(
+    {
+      sessionId: fc.nat(30).map((session) => `session-${session}`),
+      eventId: fc.string(),
+      n: fc.integer(),
+      properties: fc.dictionary(key, value, { maxKeys: 5, noNullPrototype: true }),
+      at: fc.integer({ min: 0, max: 2 ** 41 }).map((ms) => new Date(ms)),
+    },
+    { requiredKeys: ["sessionId", "eventId", "properties"], noNullPrototype: true },
+  );
+  const plainEvents = fc.array(plainEvent, { minLength: 1, maxLength: 60 });
+
+  for (const packing of ["maps", "shortest maps", "records"]) {
+    it(`keeps the laws and takes nearly all: ${packing}`, () => {
+      let plain = 0;
+      let all = 0;
+      fc.assert(
+        fc.property(plainEvents, fc.nat(200), (list, seq) => {
+          const bytes = Uint8Array.from(packings[packing]?.({ t: "pub", seq, events: list }) ?? []);
+          assert.deepEqual(putBack(split(bytes)), list);
+          checkShares(bytes, FRAME_FORMATS.msgpack);
+          all++;
+          if (isPlain(bytes)) plain++;
+        }),
+        { numRuns: 200 },
+      );
+      // Left are frames with more shapes than ids.
+      assert.ok(plain >= all / 2, `${plain} of ${all} were plain`);
+    });
+  }
+
+  it("takes what the client sends", () => {
+    const list = Array.from({ length: 100 }, (_, row) => ({
+      eventId: `event-${row}`,
+      sessionId: `session-${row % 7}`,
+      timestamp: 1_432_000_000_000 + row,
+      properties: row % 3 === 0 ? { value: row } : { value: 0.5, text: "some text" },
+      context: { location: { country: "NL" } },
+    }));
+    const bytes = encodePublish(64, list);
+    assert.ok(isPlain(bytes));
+    assert.equal(split(bytes).length, hostCount);
+    assert.deepEqual(putBack(split(bytes)), list);
+  });
+
+  it("leaves to the general way an integer that a shape's definition would turn into a record", () => {
+    const first = [0x82, ...text("sessionId"), ...text("s1"), ...text("n"), 0x41];
+    const second = [0xd4, 0x72, 0x41, 0x91, ...text("sessionId"), ...text("s2")];
+    const third = [0x41, ...text("s3")];
+    const bytes = Uint8Array.from([0x81, ...text("events"), 0x93, ...first, ...second, ...third]);
+    assert.equal(isPlain(bytes), false);
+    checkShares(bytes, FRAME_FORMATS.msgpack);
+  });
+
+  it("leaves to it a shape that is defined twice, a doubled session id, and one that is not ASCII", () => {
+    const defined = (value: string) => [0xd4, 0x72, 0x41, 0x91, ...text("sessionId"), ...text(value)];
+    const twice = [0x82, ...text("sessionId"), ...text("s1"), ...text("sessionId"), ...text("s2")];
+    for (const list of [[defined("s1"), defined("s2")], [twice], [[0x81, ...text("sessionId"), ...text("é")]]]) {
+      const bytes = Uint8Array.from([0x81, ...text("events"), 0x90 | list.length, ...list.flat()]);
+      assert.equal(isPlain(bytes), false);
+      checkShares(bytes, FRAME_FORMATS.msgpack);
+    }
+  });
+
+  function text(value: string): number[] {
+    const bytes = Buffer.from(value);
+    return [0xa0 | bytes.length, ...bytes];
+  }
 });
 
 describe("splitting JSON", () => {
