@@ -187,7 +187,8 @@ async function completeTable(http: QuestDbHttp, table: TableDefinition, signal: 
     const found = byName.get(each.name);
     if (found === undefined) {
       if (table.upsertKeys.includes(each.name)) refuse(table, `the key column ${each.name} is missing`);
-      await http.exec(`ALTER TABLE ${sqlName(table.name)} ADD COLUMN ${sqlName(each.name)} ${each.type}`, signal);
+      // The list above may lag behind a column that was just added: a WAL table takes it later than the answer says.
+      await http.exec(`ALTER TABLE ${sqlName(table.name)} ADD COLUMN IF NOT EXISTS ${sqlName(each.name)} ${each.type}`, signal);
     } else if (found.type !== each.type) {
       refuse(table, `column ${each.name} is ${String(found.type)} where ${each.type} is needed`);
     }

@@ -1,6 +1,7 @@
 /**
  * Law: the hot path's validator accepts an event if and only if the zod schema does; when it refuses, the path that it names is
- * among the paths that zod names.
+ * among the paths that zod names. (Of two faults within `context` it may name the other one: zod puts the keys that it knows
+ * first, and both stop at the first fault that they meet.)
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,7 +19,9 @@ function assertSame(event: unknown): number {
   assert.equal(verdict === ACCEPTED, checked.success, `verdict ${verdict} at ${path}, zod: ${checked.error?.message}`);
   if (checked.error !== undefined) {
     const paths = checked.error.issues.map((issue) => issue.path.join("."));
-    assert.ok(paths.includes(path ?? ""), `${path} is not among ${JSON.stringify(paths)}`);
+    const isInContext = (each: string) => each.split(".")[0] === "context";
+    const isNamed = paths.includes(path ?? "") || (isInContext(path ?? "") && paths.some(isInContext));
+    assert.ok(isNamed, `${path} is not among ${JSON.stringify(paths)}`);
   }
   return verdict;
 }

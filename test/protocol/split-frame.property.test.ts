@@ -274,7 +274,7 @@ describe("the fast way", () => {
       fc.assert(
         fc.property(plainEvents, fc.nat(200), (list, seq) => {
           const bytes = Uint8Array.from(packings[packing]?.({ t: "pub", seq, events: list }) ?? []);
-          assert.deepEqual(putBack(split(bytes)), list);
+          assert.deepEqual(putBack(split(bytes)), (unpackr.unpack(bytes) as { events: unknown[] }).events);
           checkShares(bytes, FRAME_FORMATS.msgpack);
           all++;
           if (isPlain(bytes)) plain++;
@@ -289,7 +289,7 @@ describe("the fast way", () => {
   it("takes what the client sends", () => {
     const list = Array.from({ length: 100 }, (_, row) => ({
       eventId: `event-${row}`,
-      sessionId: `session-${row % 7}`,
+      sessionId: `session-${row % 37}`,
       timestamp: 1_432_000_000_000 + row,
       properties: row % 3 === 0 ? { value: row } : { value: 0.5, text: "some text" },
       context: { location: { country: "NL" } },
