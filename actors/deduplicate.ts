@@ -9,6 +9,7 @@
  * A snapshot writes only fingerprints that came since the last one, in chunks by slot; an expired slot's chunks are removed.
  */
 import { assert } from "../protocol/assert.ts";
+import { TextColumn } from "../protocol/text-column.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
 
 const SLOTS_IN_HORIZON = 24;
@@ -62,8 +63,8 @@ export class Deduplicator {
   }
 
   /** True when the id is remembered. When it is not, `remember` may follow. */
-  lookup(eventId: string): boolean {
-    fingerprint(this.#key, eventId);
+  lookup(ids: TextColumn, row: number): boolean {
+    fingerprint(this.#key, ids, row);
     return this.#slots[this.#find(fingerprintLow, fingerprintHigh)] !== EMPTY;
   }
 
@@ -196,36 +197,27 @@ function slotByte(slot: number): number {
 let fingerprintLow = 0;
 let fingerprintHigh = 0;
 
-const encoder = new TextEncoder();
-/** The id's bytes, as bytes and as words: ids are at most 256 bytes; a longer text gets larger ones. */
-let idBytes = new Uint8Array(1024);
-let idWords = new Uint32Array(idBytes.buffer);
-
 /**
  * HalfSipHash-1-3, 64-bit output, of the text's UTF-8 bytes; the result is in `fingerprintLow` and `fingerprintHigh`. All in one
  * function: its state then lives in registers, which makes it twice as fast as calls that share variables.
  *
  * `step` counts the rounds: one for each word of four bytes, one for the last word with the length, three and three to finish.
  */
-function fingerprint(key: DedupKey, text: string): void {
-  if (text.length * 3 + 4 > idBytes.length) {
-    idBytes = new Uint8Array(text.length * 4 + 4);
-    idWords = new Uint32Array(idBytes.buffer);
-  }
-  // An id is a slice of a longer text: encoding it costs less than reading it character by character.
-  const length = encoder.encodeInto(text, idBytes).written;
-  idBytes.fill(0, length, length + 4);
-  const words = idWords;
+function fingerprint(key: DedupKey, { bytes, view, starts, lengths }: TextColumn, row: number): void {
+  const start = starts[row] ?? 0;
+  const length = lengths[row] ?? 0;
+  const last = length >> 2;
+  let rest = length << 24;
+  for (let at = start + last * 4, shift = 0; at < start + length; at++, shift += 8) rest |= (bytes[at] ?? 0) << shift;
   let v0 = key.low;
   let v1 = key.high ^ 0xee;
   let v2 = 0x6c796765 ^ key.low;
   let v3 = 0x74656462 ^ key.high;
   let low = 0;
-  const last = length >> 2;
   for (let step = 0; step <= last + 6; step++) {
     let word = 0;
     if (step <= last) {
-      word = step < last ? (words[step] ?? 0) : (words[step] ?? 0) | (length << 24);
+      word = step < last ? view.getInt32(start + step * 4, true) : rest;
       v3 ^= word;
     } else if (step === last + 1) {
       v2 ^= 0xee;
@@ -251,6 +243,6 @@ function fingerprint(key: DedupKey, text: string): void {
 
 /** The last fingerprint as a pair, for tests. */
 export function fingerprintOf(key: DedupKey, text: string): readonly [low: number, high: number] {
-  fingerprint(key, text);
+  fingerprint(key, TextColumn.of([text]), 0);
   return [fingerprintLow, fingerprintHigh];
 }

@@ -97,7 +97,7 @@ export class PartitionTenant {
     const refused = columns.verdicts[row] ?? ACCEPTED;
     if (refused !== ACCEPTED) return refused;
     this.dedup.advance(ingestTimeMs);
-    if (this.dedup.lookup(columns.eventIds[row] ?? "")) return DUPLICATE;
+    if (this.dedup.lookup(columns.eventIds, row)) return DUPLICATE;
     return (columns.eventTimesMs[row] ?? 0) < this.watermarkMs - this.#rules.allowedLatenessMs ? LATE : ACCEPTED;
   }
 

@@ -116,7 +116,7 @@ export class Partition {
       this.#keep(frame, row, {
         verdict,
         path: columns.wrongPaths.get(row) ?? "",
-        eventId: columns.eventIds[row] ?? "",
+        eventId: columns.eventIds.text(row),
         ingestTimeMs: frame.ingestTimeMs,
         format: frame.format,
         raw: columns.raw(row),

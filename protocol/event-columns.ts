@@ -4,6 +4,7 @@
  * its other columns may hold empty values. Actors may only lower a row's fate: ACCEPTED -> another verdict.
  */
 import type { FieldValue } from "./field-path.ts";
+import type { TextColumn } from "./text-column.ts";
 
 export interface EventColumns {
   readonly count: number;
@@ -12,7 +13,7 @@ export interface EventColumns {
   /** The path of what is wrong, for rows that the reader refused: `properties.amount`, `timestamp`. */
   readonly wrongPaths: ReadonlyMap<number, string>;
   /** Empty text where the event had no usable one. */
-  readonly eventIds: readonly string[];
+  readonly eventIds: TextColumn;
   readonly sessionIds: readonly string[];
   readonly userIds: readonly (string | undefined)[];
   readonly eventTypes: readonly string[];

@@ -16,6 +16,7 @@ import { decodeMsgpack } from "./msgpack-decode.ts";
 import { eventBytes } from "./msgpack-slices.ts";
 import { partitionOf } from "./partition-hash.ts";
 import { isPlainMap } from "./plain-values.ts";
+import { TextColumn } from "./text-column.ts";
 import { usableId } from "./text-rules.ts";
 import { parseTimestamp } from "./timestamp.ts";
 import { ACCEPTED, verdictOf } from "./verdicts.ts";
@@ -86,7 +87,6 @@ class Columns implements EventColumns {
   readonly count: number;
   readonly verdicts: Uint8Array;
   readonly wrongPaths = new Map<number, string>();
-  readonly eventIds: string[];
   readonly sessionIds: string[];
   readonly userIds: (string | undefined)[];
   readonly eventTypes: string[];
@@ -95,6 +95,8 @@ class Columns implements EventColumns {
   readonly events: readonly unknown[];
   readonly raw: (row: number) => Uint8Array;
   readonly derived = new Map<object, unknown>();
+  readonly #eventIds: string[];
+  #idColumn: TextColumn | undefined;
   readonly #fields = new Map<string, readonly FieldValue[]>();
 
   constructor(
@@ -107,7 +109,7 @@ class Columns implements EventColumns {
     this.events = events;
     this.raw = raw;
     this.verdicts = new Uint8Array(count);
-    this.eventIds = new Array<string>(count).fill("");
+    this.#eventIds = new Array<string>(count).fill("");
     this.sessionIds = new Array<string>(count).fill("");
     this.userIds = new Array<string | undefined>(count).fill(undefined);
     this.eventTypes = new Array<string>(count).fill("");
@@ -119,6 +121,10 @@ class Columns implements EventColumns {
       this.#read(row, events[row], ingestTimeMs, isFromUtf8);
       this.partitions[row] = partitionOf(tenant, this.sessionIds[row] ?? "", partitionCount);
     }
+  }
+
+  get eventIds(): TextColumn {
+    return (this.#idColumn ??= TextColumn.of(this.#eventIds));
   }
 
   field(path: string): readonly FieldValue[] {
@@ -142,7 +148,7 @@ class Columns implements EventColumns {
     this.verdicts[row] = verdict;
     if (verdict === ACCEPTED) {
       // The validator has seen that these are texts.
-      this.eventIds[row] = event["eventId"] as string;
+      this.#eventIds[row] = event["eventId"] as string;
       this.sessionIds[row] = event["sessionId"] as string;
       this.userIds[row] = event["userId"] as string | undefined;
       this.eventTypes[row] = event["eventType"] as string;
@@ -151,7 +157,7 @@ class Columns implements EventColumns {
       return;
     }
     if (path !== undefined) this.wrongPaths.set(row, path);
-    this.eventIds[row] = usableId(event["eventId"]);
+    this.#eventIds[row] = usableId(event["eventId"]);
     this.sessionIds[row] = usableId(event["sessionId"]);
   }
 }

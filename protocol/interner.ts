@@ -139,6 +139,16 @@ function utf8Text(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** Whether bytes within the frame are all ASCII; four at a time. */
+export function isAscii({ bytes, view }: FrameBytes, from: number, length: number): boolean {
+  const end = from + length;
+  let seen = 0;
+  let at = from;
+  for (; at + 4 <= end; at += 4) seen |= view.getInt32(at, true);
+  for (; at < end; at++) seen |= bytes[at] ?? 0;
+  return (seen & 0x80808080) === 0;
+}
+
 /** What Node's Buffer has and other runtimes lack. */
 interface Latin1Source {
   latin1Slice(this: Uint8Array, start: number, end: number): string;

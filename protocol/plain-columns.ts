@@ -5,13 +5,16 @@
 import type { EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import type { FieldValue } from "./field-path.ts";
+import type { FrameBytes } from "./interner.ts";
 import { eventBytes } from "./msgpack-slices.ts";
+import { TextColumn } from "./text-column.ts";
 
 export class PlainColumns implements EventColumns {
   readonly count: number;
   readonly verdicts: Uint8Array;
   readonly wrongPaths: ReadonlyMap<number, string> = nothingWrong;
-  eventIds: string[] = [];
+  /** In the frame itself, all of them ASCII. */
+  readonly eventIds: TextColumn;
   readonly sessionIds: string[];
   readonly userIds: (string | undefined)[];
   readonly eventTypes: string[];
@@ -24,12 +27,13 @@ export class PlainColumns implements EventColumns {
   readonly #columnOf: ReadonlyMap<string, number>;
   #reference: EventColumns | undefined;
 
-  constructor(request: ReadRequest, count: number, columnOf: ReadonlyMap<string, number>) {
+  constructor(request: ReadRequest, frame: FrameBytes, count: number, columnOf: ReadonlyMap<string, number>) {
     this.#request = request;
     this.#columnOf = columnOf;
     this.count = count;
     // All zeros: ACCEPTED.
     this.verdicts = new Uint8Array(count);
+    this.eventIds = new TextColumn(frame.bytes, frame.view, count);
     this.sessionIds = new Array<string>(count).fill("");
     this.userIds = new Array<string | undefined>(count).fill(undefined);
     this.eventTypes = new Array<string>(count).fill("");
@@ -45,7 +49,7 @@ export class PlainColumns implements EventColumns {
   field(path: string): readonly FieldValue[] {
     switch (path) {
       case "eventId":
-        return this.eventIds;
+        return this.eventIds.texts();
       case "sessionId":
         return this.sessionIds;
       case "userId":

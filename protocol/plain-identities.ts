@@ -1,8 +1,8 @@
 /**
- * The ids of a frame, first as places in its bytes or copies of them and then, many rows at once, as strings. The plain reader
- * uses one of these for each of its three columns of ids.
+ * The session and user ids of a frame, first as places in its bytes and then, many rows at once, as strings. The plain reader
+ * uses one of these for each of the two.
  */
-import { asciiText, type FrameBytes, type Interner } from "./interner.ts";
+import type { FrameBytes, Interner } from "./interner.ts";
 
 /** Rows that are looked up at once: what is fetched for them stays in the fastest cache. */
 export const ROWS_AT_ONCE = 128;
@@ -45,63 +45,5 @@ export class PendingIdentities {
       this.#lengths[place] = 0;
     }
     return true;
-  }
-}
-
-const SCRATCH_BYTES = 8_192;
-
-/** The event ids of a frame: always new, so they become one string and slices of it, which costs half of making each one. */
-export class PendingEventIds {
-  #bytes = new Uint8Array(SCRATCH_BYTES);
-  #view = new DataView(this.#bytes.buffer);
-  #end = 0;
-  #ends = new Int32Array(ROWS_AT_ONCE);
-
-  start(count: number): void {
-    this.#end = 0;
-    if (count > this.#ends.length) this.#ends = new Int32Array(count * 2);
-  }
-
-  /** Takes a copy of a text within the frame, for the next row; false: it is not ASCII. */
-  add({ bytes, view }: FrameBytes, from: number, length: number, row: number): boolean {
-    const to = this.#end;
-    if (to + length > this.#bytes.length) this.#grow(to + length);
-    const copy = this.#bytes;
-    const copyView = this.#view;
-    let seen = 0;
-    let done = 0;
-    for (; done + 4 <= length; done += 4) {
-      const word = view.getInt32(from + done, true);
-      seen |= word;
-      copyView.setInt32(to + done, word, true);
-    }
-    for (; done < length; done++) {
-      const byte = bytes[from + done] ?? 0;
-      seen |= byte;
-      copy[to + done] = byte;
-    }
-    this.#end = to + length;
-    this.#ends[row] = to + length;
-    return (seen & 0x80808080) === 0;
-  }
-
-  /** The texts of the first `count` rows. */
-  cut(count: number): string[] {
-    const text = asciiText(this.#bytes, 0, this.#end);
-    const ids = new Array<string>(count).fill("");
-    let from = 0;
-    for (let row = 0; row < count; row++) {
-      const end = this.#ends[row] ?? 0;
-      ids[row] = text.slice(from, end);
-      from = end;
-    }
-    return ids;
-  }
-
-  #grow(needed: number): void {
-    const grown = new Uint8Array(needed * 2);
-    grown.set(this.#bytes);
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
   }
 }

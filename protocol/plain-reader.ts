@@ -13,11 +13,11 @@
 import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import type { FieldValue } from "./field-path.ts";
-import { hashOf, Interner, TEXTS } from "./interner.ts";
+import { hashOf, Interner, isAscii, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
 import { PlainColumns } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
-import { PendingEventIds, PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
+import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
 import { planAt, PlanCache, ROLE, type PathNode, type PathTree } from "./plain-paths.ts";
 import { SessionHash } from "./plain-session-hash.ts";
 import { ShapeRegistry } from "./plain-shapes.ts";
@@ -58,8 +58,10 @@ const DICTIONARY_TEXTS = 8_192;
 const IDENTITY_TEXTS = 65_536;
 
 const noTree = new PlanCache().treeOf([]);
+const noBytes = new Uint8Array(0);
 const noColumns = new PlainColumns(
-  { format: FRAME_FORMATS.msgpack, bytes: new Uint8Array(0), tenant: "", ingestTimeMs: 0, partitionCount: 1 },
+  { format: FRAME_FORMATS.msgpack, bytes: noBytes, tenant: "", ingestTimeMs: 0, partitionCount: 1 },
+  { bytes: noBytes, view: new DataView(noBytes.buffer) },
   0,
   new Map(),
 );
@@ -69,7 +71,6 @@ class PlainReader extends PlainCursor {
   readonly #dictionary = new Interner(DICTIONARY_TEXTS, TEXTS.utf8);
   readonly #identities = new Interner(IDENTITY_TEXTS, TEXTS.ascii);
   readonly #sessionHash = new SessionHash();
-  readonly #eventIds = new PendingEventIds();
   readonly #sessions = new PendingIdentities();
   readonly #users = new PendingIdentities();
 
@@ -81,6 +82,7 @@ class PlainReader extends PlainCursor {
   #partitionMask = 0;
   #tree: PathTree = noTree;
   #columns = noColumns;
+  #ids = noColumns.eventIds;
   #wanted: FieldValue[][] = [];
 
   // Totals over one field of an event, as in `plain-values.ts`.
@@ -101,7 +103,6 @@ class PlainReader extends PlainCursor {
     this.#tree = this.#plans.treeOf(wanted);
     this.#sessionHash.setTenant(tenant);
     if (this.#container() !== this.end || this.#columns === noColumns) return undefined;
-    this.#columns.eventIds = this.#eventIds.cut(this.#columns.count);
     return this.#columns;
   }
 
@@ -110,6 +111,7 @@ class PlainReader extends PlainCursor {
     this.close();
     this.#request = undefined;
     this.#columns = noColumns;
+    this.#ids = noColumns.eventIds;
     this.#wanted = noColumns.wanted;
   }
 
@@ -145,9 +147,9 @@ class PlainReader extends PlainCursor {
     let at = this.listHeadAt(listAt, token);
     const count = this.length;
     if (count > limits.frameEventsMax || count > this.end - at) return GIVE_UP;
-    this.#columns = new PlainColumns(this.#request, count, this.#tree.columns);
+    this.#columns = new PlainColumns(this.#request, this.frame, count, this.#tree.columns);
     this.#wanted = this.#columns.wanted;
-    this.#eventIds.start(count);
+    this.#ids = this.#columns.eventIds;
     this.#sessions.clear();
     this.#users.clear();
     for (let first = 0; first < count && at >= 0; first += ROWS_AT_ONCE) {
@@ -218,7 +220,9 @@ class PlainReader extends PlainCursor {
     const next = this.textAt(idAt);
     const length = this.length;
     if (next < 0 || length === 0 || length > limits.identifierBytesMax) return GIVE_UP;
-    return this.#eventIds.add(this.frame, this.from, length, row) ? next : GIVE_UP;
+    this.#ids.starts[row] = this.from;
+    this.#ids.lengths[row] = length;
+    return isAscii(this.frame, this.from, length) ? next : GIVE_UP;
   }
 
   #sessionId(at: number, row: number): number {

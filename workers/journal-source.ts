@@ -78,7 +78,7 @@ export class JournalSource implements RowSource {
             index,
             code: codeOf(verdict) ?? "",
             path: columns.wrongPaths.get(index) ?? null,
-            eventId: columns.eventIds[index] ?? "",
+            eventId: columns.eventIds.text(index),
             raw: deadLetterText(format, columns.raw(index)),
           }),
         );

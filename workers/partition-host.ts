@@ -239,7 +239,7 @@ function decidedOutcome(frame: HandedFrame, offset: Offset, columns: EventColumn
     if (isDeadLetter(verdict)) failedEvents++;
     if (verdict === ACCEPTED && !frame.allResults) continue;
     const path = columns.wrongPaths.get(row);
-    const result = { index: row, eventId: columns.eventIds[row] ?? "", verdict };
+    const result = { index: row, eventId: columns.eventIds.text(row), verdict };
     results.push(path === undefined ? result : { ...result, path });
   }
   return { id: frame.id, offset, totalEvents: columns.count, failedEvents, results };

@@ -3,6 +3,7 @@ import type { EventColumns } from "../../protocol/event-columns.ts";
 import type { FieldValue } from "../../protocol/field-path.ts";
 import { metricDefinition, type MetricDefinition } from "../../protocol/metric-definition.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
+import { TextColumn } from "../../protocol/text-column.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { PartitionRules } from "../../actors/partition.ts";
 
@@ -39,7 +40,7 @@ export function columnsOf(events: readonly TestEvent[], partitionCount = 1, tena
     count: events.length,
     verdicts: Uint8Array.from(events, ({ verdict = 0 }) => verdict),
     wrongPaths: new Map(events.flatMap(({ verdict }, row) => (verdict === undefined ? [] : [[row, "timestamp"] as const]))),
-    eventIds: events.map(({ eventId }) => eventId),
+    eventIds: TextColumn.of(events.map(({ eventId }) => eventId)),
     sessionIds: events.map(({ sessionId }) => sessionId),
     userIds: events.map(({ userId }) => userId),
     eventTypes: events.map(({ eventType }) => eventType),

@@ -47,7 +47,7 @@ function assertEqual(plain: EventColumns, reference: EventColumns): void {
   assert.equal(plain.count, reference.count);
   assert.deepEqual(plain.verdicts, reference.verdicts);
   assert.deepEqual(plain.wrongPaths, reference.wrongPaths);
-  assert.deepEqual(plain.eventIds, reference.eventIds);
+  assert.deepEqual(plain.eventIds.texts(), reference.eventIds.texts());
   assert.deepEqual(plain.sessionIds, reference.sessionIds);
   assert.deepEqual(plain.userIds, reference.userIds);
   assert.deepEqual(plain.eventTypes, reference.eventTypes);
