@@ -9,6 +9,9 @@ import type { FrameBytes } from "./interner.ts";
 import { eventBytes } from "./msgpack-slices.ts";
 import { TextColumn } from "./text-column.ts";
 
+/** Event time, start and length of the id, partition, verdict. */
+const NUMBER_BYTES_PER_ROW = 8 + 4 + 4 + 2 + 1;
+
 export class PlainColumns implements EventColumns {
   readonly count: number;
   readonly verdicts: Uint8Array;
@@ -31,14 +34,17 @@ export class PlainColumns implements EventColumns {
     this.#request = request;
     this.#columnOf = columnOf;
     this.count = count;
-    // All zeros: ACCEPTED.
-    this.verdicts = new Uint8Array(count);
-    this.eventIds = new TextColumn(frame.bytes, frame.view, count);
+    // One piece of memory for all numbers of the frame; zeros, so that every row is ACCEPTED.
+    const numbers = new ArrayBuffer(count * NUMBER_BYTES_PER_ROW);
+    this.eventTimesMs = new Float64Array(numbers, 0, count);
+    const starts = new Int32Array(numbers, count * 8, count);
+    const lengths = new Int32Array(numbers, count * 12, count);
+    this.eventIds = new TextColumn(frame.bytes, frame.view, starts, lengths);
+    this.partitions = new Uint16Array(numbers, count * 16, count);
+    this.verdicts = new Uint8Array(numbers, count * 18, count);
     this.sessionIds = new Array<string>(count).fill("");
     this.userIds = new Array<string | undefined>(count).fill(undefined);
     this.eventTypes = new Array<string>(count).fill("");
-    this.eventTimesMs = new Float64Array(count);
-    this.partitions = new Uint16Array(count);
     for (let column = 0; column < columnOf.size; column++) this.wanted.push(new Array<FieldValue>(count).fill(undefined));
   }
 

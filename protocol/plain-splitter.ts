@@ -23,7 +23,7 @@ export interface PlainShare {
   readonly host: number;
   readonly bytes: Uint8Array;
   /** Row of the share -> row of the frame. */
-  readonly indexes: Uint32Array;
+  readonly indexes: readonly number[];
 }
 
 export interface PlainSplit {
@@ -373,7 +373,7 @@ class PlainSplitter {
       for (const row of part.rows) this.#extend(part, this.#starts[row] ?? 0, this.#starts[row + 1] ?? 0);
       this.#copyRun(part);
       end = part.at;
-      return { host: part.host, bytes: this.#out.subarray(start, end), indexes: Uint32Array.from(part.rows) };
+      return { host: part.host, bytes: this.#out.subarray(start, end), indexes: part.rows };
     });
   }
 

@@ -38,8 +38,19 @@ export interface DefinitionsRecord {
 export type JournalRecord = FrameRecord | DefinitionsRecord;
 
 export function encodeRecord(record: JournalRecord): Uint8Array {
+  const writer = new ByteWriter(recordBytesMax(record));
+  writeRecord(record, writer);
+  return writer.take();
+}
+
+/** More than it takes, for a frame; for definitions about what it takes. */
+export function recordBytesMax(record: JournalRecord): number {
+  if (record.kind === "definitions") return 1024;
+  return record.bytes.length + record.verdicts.length + record.tenant.length * 3 + 64;
+}
+
+export function writeRecord(record: JournalRecord, writer: ByteWriter): void {
   const isFrame = record.kind === "frame";
-  const writer = new ByteWriter(isFrame ? record.bytes.length + record.verdicts.length + 128 : 1024);
   writer.u8(VERSION);
   writer.u8(isFrame ? KIND_FRAME : KIND_DEFINITIONS);
   if (isFrame) {
@@ -54,7 +65,6 @@ export function encodeRecord(record: JournalRecord): Uint8Array {
   } else {
     writer.text(JSON.stringify(record.definitions));
   }
-  return writer.take();
 }
 
 /** The result's bytes are views of the record. */

@@ -30,7 +30,7 @@ export interface FrameShare {
   readonly format: FrameFormat;
   readonly bytes: Uint8Array;
   /** Row of the share -> row of the whole frame. undefined: the share is the whole frame. */
-  readonly indexes: Uint32Array | undefined;
+  readonly indexes: readonly number[] | undefined;
 }
 
 /**
@@ -64,7 +64,7 @@ function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitR
     const host = rowsByHost.keys().next().value ?? hostOf(partitionOf(tenant, "", partitionCount));
     return [{ host, format, bytes, indexes: undefined }];
   }
-  return Array.from(rowsByHost, ([host, rows]) => ({ host, format, bytes: split.share(rows), indexes: Uint32Array.from(rows) }));
+  return Array.from(rowsByHost, ([host, rows]) => ({ host, format, bytes: split.share(rows), indexes: rows }));
 }
 
 interface Split {

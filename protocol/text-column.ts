@@ -10,26 +10,26 @@ export class TextColumn {
   readonly starts: Int32Array;
   readonly lengths: Int32Array;
 
-  /** `count` empty texts, for the owner to place. */
-  constructor(bytes: Uint8Array, view: DataView, count: number) {
+  constructor(bytes: Uint8Array, view: DataView, starts: Int32Array, lengths: Int32Array) {
     this.bytes = bytes;
     this.view = view;
-    this.starts = new Int32Array(count);
-    this.lengths = new Int32Array(count);
+    this.starts = starts;
+    this.lengths = lengths;
   }
 
   static of(texts: readonly string[]): TextColumn {
     // A UTF-16 unit takes at most three bytes.
     const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 0));
-    const column = new TextColumn(bytes, new DataView(bytes.buffer), texts.length);
+    const starts = new Int32Array(texts.length);
+    const lengths = new Int32Array(texts.length);
     let at = 0;
     texts.forEach((text, row) => {
       const { written } = encoder.encodeInto(text, bytes.subarray(at));
-      column.starts[row] = at;
-      column.lengths[row] = written;
+      starts[row] = at;
+      lengths[row] = written;
       at += written;
     });
-    return column;
+    return new TextColumn(bytes, new DataView(bytes.buffer), starts, lengths);
   }
 
   text(row: number): string {

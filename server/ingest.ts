@@ -26,7 +26,7 @@ export interface IngestOptions {
 
 interface Share {
   /** Row of the share -> row of the batch; undefined: the whole batch. */
-  readonly indexes: Uint32Array | undefined;
+  readonly indexes: readonly number[] | undefined;
 }
 
 /** A frame on its way: what its hosts have said so far. */

@@ -1,6 +1,8 @@
 /**
  * Frames on their way from the gateway to a host: many in one buffer, one message a tick. The buffer is filled by copying out
- * of the socket's memory (which is valid only during the callback) and then transferred, so a frame is copied once.
+ * of the socket's memory (which is valid only during the callback) and then transferred, so a frame is copied once. The host
+ * transfers it back when it is done with the frames, to be filled again: a new buffer each time would be garbage outside of V8's
+ * heap, for which V8 collects the whole heap.
  *
  *   frame: u32 id | u16 tenant index | u8 format | u8 flags | f64 ingestTimeMs | u32 length | bytes
  */
@@ -10,6 +12,15 @@ import type { TenantId } from "../protocol/ids.ts";
 const HEAD_BYTES = 20;
 const FLAG_ALL_RESULTS = 1;
 const CAPACITY_BYTES_MIN = 64 * 1024;
+/** Buffers kept for reuse, and how large one may be: a burst must not be paid for ever. */
+const SPARE_BUFFERS_MAX = 16;
+const SPARE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A buffer with frames, on its way through a host. */
+export interface HandedBatch {
+  readonly buffer: ArrayBuffer;
+  framesLeft: number;
+}
 
 export interface HandedFrame {
   readonly id: number;
@@ -19,6 +30,8 @@ export interface HandedFrame {
   readonly ingestTimeMs: number;
   /** A view of the batch's buffer; nothing else writes there. */
   readonly bytes: Uint8Array;
+  /** Where they lie. */
+  readonly batch?: HandedBatch;
 }
 
 export class FrameBatch {
@@ -26,6 +39,7 @@ export class FrameBatch {
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
   #tenants: TenantId[] = [];
+  #spare: ArrayBuffer[] = [];
 
   get isEmpty(): boolean {
     return this.#length === 0;
@@ -50,11 +64,19 @@ export class FrameBatch {
   take(): { batch: Uint8Array<ArrayBuffer>; tenants: TenantId[] } {
     const taken = { batch: this.#bytes.subarray(0, this.#length), tenants: this.#tenants };
     // About as large as the last one was: a buffer that has to grow is copied each time.
-    this.#bytes = new Uint8Array(Math.max(CAPACITY_BYTES_MIN, Math.ceil(this.#length * 1.25)));
+    const bytes = Math.max(CAPACITY_BYTES_MIN, Math.ceil(this.#length * 1.25));
+    this.#bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(bytes));
     this.#view = new DataView(this.#bytes.buffer);
     this.#length = 0;
     this.#tenants = [];
     return taken;
+  }
+
+  /** Takes back buffers that were given away. */
+  recycle(buffers: readonly ArrayBuffer[]): void {
+    for (const buffer of buffers) {
+      if (this.#spare.length < SPARE_BUFFERS_MAX && buffer.byteLength <= SPARE_BYTES_MAX) this.#spare.push(buffer);
+    }
   }
 
   #reserve(bytes: number): void {
@@ -67,21 +89,26 @@ export class FrameBatch {
   }
 }
 
-export function* unpackFrames(batch: Uint8Array, tenants: readonly TenantId[]): Generator<HandedFrame> {
+export function unpackFrames(batch: Uint8Array<ArrayBuffer>, tenants: readonly TenantId[]): HandedFrame[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
+  const frames: HandedFrame[] = [];
+  const handed: HandedBatch = { buffer: batch.buffer, framesLeft: 0 };
   let at = 0;
   while (at < batch.length) {
     const length = view.getUint32(at + 16, true);
     const tenant = tenants[view.getUint16(at + 4, true)];
     if (tenant === undefined) throw new RangeError("a frame names no tenant of its batch");
-    yield {
+    frames.push({
       id: view.getUint32(at, true),
       tenant,
       format: view.getUint8(at + 6) as FrameFormat,
       allResults: (view.getUint8(at + 7) & FLAG_ALL_RESULTS) !== 0,
       ingestTimeMs: view.getFloat64(at + 8, true),
       bytes: batch.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length),
-    };
+      batch: handed,
+    });
     at += HEAD_BYTES + length;
   }
+  handed.framesLeft = frames.length;
+  return frames;
 }

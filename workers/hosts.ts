@@ -218,6 +218,7 @@ export class Hosts implements LiveData, Channels {
       case "recovered":
         return this.#hosts[host]?.settleRecovered.resolve(message.replayedRecords);
       case "outcomes":
+        this.#hosts[host]?.batch.recycle(message.spent);
         return this.#options.onOutcomes(host, message.outcomes);
       case "partials":
         return this.#hosts[message.host]?.line.post({ type: "partials", partials: message.partials });

@@ -39,7 +39,7 @@ export type QuestionKind = keyof HostQuestions;
 
 export type ToHost =
   /** `batch` as `hand-off.ts` packs it; its buffer is transferred. */
-  | { readonly type: "frames"; readonly batch: Uint8Array; readonly tenants: readonly TenantId[] }
+  | { readonly type: "frames"; readonly batch: Uint8Array<ArrayBuffer>; readonly tenants: readonly TenantId[] }
   | { readonly type: "partials"; readonly partials: readonly CollectedPartials[] }
   | { readonly type: "close"; readonly address: ChannelAddress }
   /** Every host has recovered and handed on its partials: rows may be written, channels opened. */
@@ -61,7 +61,8 @@ export interface HostOutcome {
 
 export type FromHost =
   | { readonly type: "recovered"; readonly replayedRecords: number }
-  | { readonly type: "outcomes"; readonly outcomes: readonly HostOutcome[] }
+  /** `spent`: buffers of earlier batches, transferred back to be filled again. */
+  | { readonly type: "outcomes"; readonly outcomes: readonly HostOutcome[]; readonly spent: readonly ArrayBuffer[] }
   | { readonly type: "partials"; readonly host: number; readonly partials: readonly CollectedPartials[] }
   | { readonly type: "deltas"; readonly deltas: readonly { readonly topic: string; readonly frame: Uint8Array }[] }
   | { readonly type: "answer"; readonly id: number; readonly answer: unknown }

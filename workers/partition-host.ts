@@ -14,7 +14,7 @@ import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import { readFrame } from "../protocol/plain-reader.ts";
-import { encodeRecord } from "../protocol/records.ts";
+import type { JournalRecord } from "../protocol/records.ts";
 import { ACCEPTED, isDeadLetter, type VerdictCode } from "../protocol/verdicts.ts";
 import { fieldsOf } from "../actors/metric-plan.ts";
 import type { CollectedPartials, Partition } from "../actors/partition.ts";
@@ -22,6 +22,7 @@ import type { Journal } from "../storage/ports.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import type { HostOutcome } from "./messages.ts";
 import type { EventResult } from "./ports.ts";
+import { RecordArena } from "./record-arena.ts";
 import type { StageTimes } from "./stage-times.ts";
 import { applyTurn, verdictOfRefused, type FrameInTurn } from "./turn.ts";
 
@@ -32,7 +33,8 @@ export interface PartitionHostOptions {
   readonly partitions: ReadonlyMap<PartitionId, Partition>;
   readonly journal: Journal;
   readonly stages: StageTimes;
-  readonly deliverOutcomes: (outcomes: readonly HostOutcome[]) => void;
+  /** `spent`: the buffers of batches of which no frame is needed any more. */
+  readonly deliverOutcomes: (outcomes: readonly HostOutcome[], spent: readonly ArrayBuffer[]) => void;
   readonly deliverPartials: (partials: readonly CollectedPartials[]) => void;
   /** Comes before every partial that is counted by these definitions, and behind those counted by earlier ones. */
   readonly deliverDefinitions: (tenant: TenantId, definitions: readonly MetricDefinition[]) => void;
@@ -46,6 +48,7 @@ export class PartitionHost {
   readonly #journal: Journal;
   /** Of each tenant: its metrics as JSON text, and the fields that they read. */
   readonly #definitions = new Map<TenantId, { readonly text: string; readonly fields: readonly string[] }>();
+  readonly #arena = new RecordArena();
   #mailbox: HandedFrame[] = [];
   #mailboxBytes = 0;
   #turnScheduled = false;
@@ -83,7 +86,7 @@ export class PartitionHost {
     const text = JSON.stringify(definitions);
     if (this.#definitions.get(tenant)?.text === text) return this.#commit();
     this.knowDefinitions(tenant, definitions);
-    const offset = this.#journal.append(encodeRecord({ kind: "definitions", tenant, ingestTimeMs, definitions }));
+    const offset = this.#append({ kind: "definitions", tenant, ingestTimeMs, definitions });
     for (const partition of this.#partitions.values()) {
       partition.define(tenant, definitions);
       partition.settle(tenant, offset);
@@ -102,7 +105,8 @@ export class PartitionHost {
     const frames = this.#takeFrames();
     try {
       const outcomes = this.#process(frames);
-      this.#hold(() => this.#options.deliverOutcomes(outcomes));
+      const spent = spentBuffers(frames);
+      this.#hold(() => this.#options.deliverOutcomes(outcomes, spent));
     } catch (error) {
       this.#stop(error);
       return;
@@ -140,7 +144,7 @@ export class PartitionHost {
     const read = performance.now();
     applyTurn(frames, this.#partitions, partitionCount);
     const applied = performance.now();
-    for (const each of frames) this.#append(each);
+    for (const each of frames) this.#appendFrame(each);
     stages.read.observe(read - started);
     stages.apply.observe(applied - read);
     stages.append.observe(performance.now() - applied);
@@ -160,13 +164,15 @@ export class PartitionHost {
     }
   }
 
-  #append({ frame, columns, offset: expected }: FrameInTurn): void {
+  #append(record: JournalRecord): Offset {
+    return this.#journal.append(this.#arena.write(record, this.#journal.appendedOffset + 1));
+  }
+
+  #appendFrame({ frame, columns, offset: expected }: FrameInTurn): void {
     const decodable = !(columns instanceof WeirError);
     const verdicts = decodable ? columns.verdicts.subarray(0, columns.count) : Uint8Array.of(verdictOfRefused(columns));
     const { tenant, format, ingestTimeMs, bytes } = frame;
-    const offset = this.#journal.append(
-      encodeRecord({ kind: "frame", tenant, format, ingestTimeMs, decodable, verdicts, bytes }),
-    );
+    const offset = this.#append({ kind: "frame", tenant, format, ingestTimeMs, decodable, verdicts, bytes });
     assert(offset === expected, "the record got the offset that its partitions were told");
   }
 
@@ -203,7 +209,9 @@ export class PartitionHost {
     const started = performance.now();
     this.#uncommittedTurns++;
     try {
-      this.#releaseUpTo(await this.#journal.flush());
+      const durable = await this.#journal.flush();
+      this.#arena.release(durable);
+      this.#releaseUpTo(durable);
       this.#options.stages.commit.observe(performance.now() - started);
     } catch (error) {
       this.#stop(error);
@@ -229,6 +237,13 @@ export class PartitionHost {
     this.#held = [];
     this.#options.fail(error);
   }
+}
+
+/** A frame's bytes are not looked at again once it is part of the state and of a record. */
+function spentBuffers(frames: readonly HandedFrame[]): ArrayBuffer[] {
+  const spent: ArrayBuffer[] = [];
+  for (const { batch } of frames) if (batch !== undefined && --batch.framesLeft === 0) spent.push(batch.buffer);
+  return spent;
 }
 
 function decidedOutcome(frame: HandedFrame, offset: Offset, columns: EventColumns): HostOutcome {

@@ -110,7 +110,7 @@ export async function runHost(options: HostOptions, line: HostLine<FromHost, ToH
   try {
     host = await openHost(options, {
       stages,
-      deliverOutcomes: (outcomes) => line.post({ type: "outcomes", outcomes }),
+      deliverOutcomes: (outcomes, spent) => line.post({ type: "outcomes", outcomes, spent }, spent),
       deliverPartials,
       deliverDeltas: (deltas) => line.post({ type: "deltas", deltas }),
       fail,

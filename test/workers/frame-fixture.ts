@@ -83,6 +83,8 @@ export class TestHost {
   readonly partials: CollectedPartials[] = [];
   readonly definitions: string[] = [];
   readonly failures: unknown[] = [];
+  /** Buffers given back. */
+  readonly spent: ArrayBuffer[] = [];
   /** What left the host, in order. */
   readonly left: string[] = [];
   readonly partitionHost: PartitionHost;
@@ -107,8 +109,9 @@ export class TestHost {
       partitions: this.partitions,
       journal: this.journal,
       stages: newStageTimes(),
-      deliverOutcomes: (outcomes) => {
+      deliverOutcomes: (outcomes, spent) => {
         this.outcomes.push(...outcomes);
+        this.spent.push(...spent);
         for (const { id } of outcomes) this.left.push(`outcome ${id}`);
       },
       deliverPartials: (partials) => {

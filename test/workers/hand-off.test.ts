@@ -28,10 +28,11 @@ test("unpack(pack(frames)) = frames, and the next batch begins empty", () => {
         const taken = batch.take();
         // As a transfer to a thread does.
         const { batch: bytes, tenants } = structuredClone(taken, { transfer: [taken.batch.buffer] });
-        const unpacked = [...unpackFrames(bytes, tenants)];
+        const unpacked = unpackFrames(bytes, tenants);
+        assert.ok(unpacked.every((each) => each.batch?.framesLeft === frames.length && each.batch.buffer === bytes.buffer));
         assert.deepEqual(
-          unpacked.map((each) => ({ ...each, bytes: Buffer.from(each.bytes) })),
-          frames.map((each) => ({ ...each, bytes: Buffer.from(each.bytes) })),
+          unpacked.map((each) => ({ ...each, batch: undefined, bytes: Buffer.from(each.bytes) })),
+          frames.map((each) => ({ ...each, batch: undefined, bytes: Buffer.from(each.bytes) })),
         );
         assert.ok(batch.isEmpty);
       }
@@ -47,7 +48,34 @@ test("the bytes are copied: the socket's memory may change right after", () => {
   bytes.fill(9);
   const { batch: packed, tenants } = batch.take();
   assert.deepEqual(
-    [...unpackFrames(packed, tenants)].map((each) => [...each.bytes]),
+    unpackFrames(packed, tenants).map((each) => [...each.bytes]),
     [[1, 2, 3]],
   );
+});
+
+test("a buffer that comes back is filled again, and what was in it does not show", () => {
+  const batch = new FrameBatch();
+  const one = { id: 1, tenant: "a" as TenantId, format: 0, allResults: false, ingestTimeMs: 1 } as const;
+  batch.add({ ...one, bytes: new Uint8Array(300_000).fill(7) });
+  const first = batch.take().batch.buffer;
+  batch.recycle([first]);
+  batch.add({ ...one, bytes: Uint8Array.of(1) });
+  assert.notEqual(batch.take().batch.buffer, first, "the next buffer was there already");
+  batch.add({ ...one, id: 2, bytes: Uint8Array.of(2, 3) });
+  const { batch: packed, tenants } = batch.take();
+  assert.equal(packed.buffer, first);
+  assert.deepEqual(
+    unpackFrames(packed, tenants).map(({ id, bytes }) => [id, ...bytes]),
+    [[2, 2, 3]],
+  );
+});
+
+test("it keeps no more buffers than a bound, and no huge one", () => {
+  const batch = new FrameBatch();
+  const huge = new ArrayBuffer(64 * 1024 * 1024);
+  const many = Array.from({ length: 100 }, () => new ArrayBuffer(1_024));
+  batch.recycle([huge, ...many]);
+  const used = new Set(Array.from({ length: 100 }, () => batch.take().batch.buffer));
+  assert.ok(!used.has(huge));
+  assert.ok(many.filter((each) => used.has(each)).length <= 16);
 });

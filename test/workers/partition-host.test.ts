@@ -8,6 +8,8 @@ import { test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
 import { decodeRecord } from "../../protocol/records.ts";
 import { DUPLICATE, verdictOf } from "../../protocol/verdicts.ts";
+import { decodeDeadLetter } from "../../actors/dead-letter.ts";
+import { FrameBatch, unpackFrames } from "../../workers/hand-off.ts";
 import { eventsBySource, frame, garbage, newDisk, settled, TENANT, TestHost } from "./frame-fixture.ts";
 
 function manualHost(partitions = 4): TestHost {
@@ -48,6 +50,34 @@ test("a commit lets out what it carried, not what came while it ran", async () =
   commits[1]?.();
   await settled();
   assert.deepEqual(host.left, ["outcome 1", "outcome 2"]);
+});
+
+test("the buffer of a batch goes back once its last frame is durable, and what was in it is not needed any more", async () => {
+  const host = manualHost(1);
+  const frames = Array.from({ length: limits.turnFramesMax + 2 }, (_, id) => frame(id, [{ id: `e${id}` }, { id: "same" }, null]));
+  const batch = new FrameBatch();
+  for (const each of frames) batch.add(each);
+  const packed = batch.take();
+  host.partitionHost.accept(unpackFrames(packed.batch, packed.tenants));
+  await settled();
+  assert.deepEqual(host.spent, []);
+  host.journal.flushNow();
+  await settled();
+  host.journal.flushNow();
+  await settled();
+  assert.equal(host.outcomes.length, frames.length);
+  assert.deepEqual(host.spent, [packed.batch.buffer]);
+  // As if the next frames had come into it.
+  new Uint8Array(packed.batch.buffer).fill(0xff);
+  await host.partitionHost.collect();
+  const raw = host.members.flatMap(({ partition }) =>
+    partition
+      .snapshot()
+      .flatMap(({ table, value }) => (table === "dead-letters" && value !== undefined ? [decodeDeadLetter(value)] : [])),
+  );
+  assert.equal(raw.length, frames.length);
+  for (const letter of raw) assert.equal(new TextDecoder().decode(letter.raw), "null");
+  assert.equal(host.counts().accepted, frames.length + 1);
 });
 
 test("no partial before the flush of what it counts", async () => {
