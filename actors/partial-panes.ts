@@ -10,6 +10,7 @@ import { ByteReader } from "../protocol/bytes.ts";
 import type { EventColumns } from "../protocol/event-columns.ts";
 import { flatText } from "../protocol/flat-text.ts";
 import type { FieldValue } from "../protocol/field-path.ts";
+import { Interner, TEXTS } from "../protocol/interner.ts";
 import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
 import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { AcceptedRows } from "./accepted-rows.ts";
@@ -316,6 +317,9 @@ function writePartial(writer: ByteWriter, plan: MetricPlan, seriesId: Uint8Array
   plan.write(states, writer);
 }
 
+/** Series come with every change of one of their panes. Bounded; nothing but speed depends on it. */
+const seriesIds = new Interner(4_096, TEXTS.utf8);
+
 export interface Partial {
   /** The dimension values as JSON text. */
   readonly seriesId: string;
@@ -325,7 +329,7 @@ export interface Partial {
 }
 
 export function readPartial(reader: ByteReader, plan: MetricPlan): Partial {
-  const seriesId = reader.text();
+  const seriesId = reader.internedText(seriesIds);
   const key = reader.f64();
   return { seriesId, startMs: paneStartOf(key), sizeMs: paneSizeOf(key), states: plan.read(reader) };
 }

@@ -3,6 +3,7 @@
  * Equal values always make equal bytes, so bytes can be compared and hashed.
  */
 import { assert } from "./assert.ts";
+import type { FrameBytes, Interner } from "./interner.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -105,19 +106,19 @@ export class ByteWriter {
 }
 
 /** Reads what a `ByteWriter` wrote, in the same order. Reading past the end throws a RangeError. */
-export class ByteReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+export class ByteReader implements FrameBytes {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
   #at: number;
 
   constructor(bytes: Uint8Array, start = 0) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = start;
   }
 
   get done(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#at >= this.bytes.length;
   }
 
   get position(): number {
@@ -125,23 +126,23 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#at++);
+    return this.view.getUint8(this.#at++);
   }
 
   u16(): number {
-    const value = this.#view.getUint16(this.#at, true);
+    const value = this.view.getUint16(this.#at, true);
     this.#at += 2;
     return value;
   }
 
   u32(): number {
-    const value = this.#view.getUint32(this.#at, true);
+    const value = this.view.getUint32(this.#at, true);
     this.#at += 4;
     return value;
   }
 
   f64(): number {
-    const value = this.#view.getFloat64(this.#at, true);
+    const value = this.view.getFloat64(this.#at, true);
     this.#at += 8;
     return value;
   }
@@ -159,8 +160,8 @@ export class ByteReader {
 
   /** A view, not a copy, of the next bytes. */
   raw(length: number): Uint8Array {
-    if (length > this.#bytes.length - this.#at) throw new RangeError("read past the end");
-    const bytes = this.#bytes.subarray(this.#at, this.#at + length);
+    if (length > this.bytes.length - this.#at) throw new RangeError("read past the end");
+    const bytes = this.bytes.subarray(this.#at, this.#at + length);
     this.#at += length;
     return bytes;
   }
@@ -171,5 +172,15 @@ export class ByteReader {
 
   text(): string {
     return decoder.decode(this.block());
+  }
+
+  /** The same for texts that come again and again: a known one costs a tenth of decoding it. */
+  internedText(interner: Interner): string {
+    const length = this.varint();
+    if (length > this.bytes.length - this.#at) throw new RangeError("read past the end");
+    const known = interner.text(this, this.#at, length);
+    if (known === undefined) return decoder.decode(this.raw(length));
+    this.#at += length;
+    return known;
   }
 }
