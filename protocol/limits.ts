@@ -34,6 +34,8 @@ export const limits = {
   mailboxBytesMax: 256 * MIB,
   turnFramesMax: 64,
   turnBytesMax: 16 * MIB,
+  /** While others wait. */
+  turnBytesPerTenantMax: 256 * KIB,
   uncommittedTurnsMax: 4,
   pendingDeadLetterBytesMax: 32 * MIB,
 

@@ -20,6 +20,7 @@ import { fieldsOf } from "../actors/metric-plan.ts";
 import type { CollectedPartials, Partition } from "../actors/partition.ts";
 import type { Journal } from "../storage/ports.ts";
 import type { HandedFrame } from "./hand-off.ts";
+import { Mailbox } from "./mailbox.ts";
 import type { HostOutcome } from "./messages.ts";
 import type { EventResult } from "./ports.ts";
 import { RecordArena } from "./record-arena.ts";
@@ -49,8 +50,7 @@ export class PartitionHost {
   /** Of each tenant: its metrics as JSON text, and the fields that they read. */
   readonly #definitions = new Map<TenantId, { readonly text: string; readonly fields: readonly string[] }>();
   readonly #arena = new RecordArena();
-  #mailbox: HandedFrame[] = [];
-  #mailboxBytes = 0;
+  readonly #mailbox = new Mailbox();
   #turnScheduled = false;
   #uncommittedTurns = 0;
   #failed = false;
@@ -64,25 +64,22 @@ export class PartitionHost {
   }
 
   get mailboxFrames(): number {
-    return this.#mailbox.length;
+    return this.#mailbox.frames;
   }
 
   get mailboxBytes(): number {
-    return this.#mailboxBytes;
+    return this.#mailbox.bytes;
   }
 
   /** Takes frames for the next turn. The gateway's admission keeps the mailbox within its limits. */
   accept(frames: Iterable<HandedFrame>): void {
-    for (const frame of frames) {
-      this.#mailbox.push(frame);
-      this.#mailboxBytes += frame.bytes.length;
-    }
+    for (const frame of frames) this.#mailbox.add(frame);
     this.#scheduleTurn();
   }
 
   /** Journals and applies a tenant's metric definitions, behind all frames accepted before; resolves when they are durable. */
   async define(tenant: TenantId, definitions: readonly MetricDefinition[], ingestTimeMs: number): Promise<void> {
-    while (this.#mailbox.length > 0) await this.turn();
+    while (this.#mailbox.frames > 0) await this.turn();
     const text = JSON.stringify(definitions);
     if (this.#definitions.get(tenant)?.text === text) return this.#commit();
     this.knowDefinitions(tenant, definitions);
@@ -102,7 +99,7 @@ export class PartitionHost {
 
   /** One turn: everything that waits, up to a limit, becomes part of the state and of one commit. */
   async turn(): Promise<void> {
-    const frames = this.#takeFrames();
+    const frames = this.#mailbox.take();
     try {
       const outcomes = this.#process(frames);
       const spent = spentBuffers(frames);
@@ -128,7 +125,7 @@ export class PartitionHost {
 
   /** Finishes what is in the mailbox. */
   async finish(): Promise<void> {
-    while (this.#mailbox.length > 0 && !this.#failed) await this.turn();
+    while (this.#mailbox.frames > 0 && !this.#failed) await this.turn();
     await this.#commit();
   }
 
@@ -176,20 +173,8 @@ export class PartitionHost {
     assert(offset === expected, "the record got the offset that its partitions were told");
   }
 
-  #takeFrames(): HandedFrame[] {
-    let bytes = 0;
-    let count = 0;
-    while (count < this.#mailbox.length && count < limits.turnFramesMax && bytes < limits.turnBytesMax) {
-      bytes += this.#mailbox[count++]?.bytes.length ?? 0;
-    }
-    this.#mailboxBytes -= bytes;
-    const taken = this.#mailbox.slice(0, count);
-    this.#mailbox = this.#mailbox.slice(count);
-    return taken;
-  }
-
   #scheduleTurn(): void {
-    if (this.#turnScheduled || this.#failed || this.#mailbox.length === 0) return;
+    if (this.#turnScheduled || this.#failed || this.#mailbox.frames === 0) return;
     if (this.#uncommittedTurns >= limits.uncommittedTurnsMax) return;
     this.#turnScheduled = true;
     // After the messages that are already here: they share the turn and its commit.

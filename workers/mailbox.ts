@@ -1,0 +1,79 @@
+/**
+ * The frames that wait for a turn of a partition host: one queue a tenant, and a turn takes from them in rotation, so that a
+ * tenant with a thousand frames waiting holds up nobody else's only one (promise 11). Frames of one tenant leave in the order
+ * in which they came (promise 5). Admission in the gateway keeps the whole within its limits.
+ *
+ *   noisy  | 9 8 7 6 5 4 3 2 1 |       a turn while others wait: a, 1, 2, ... up to the share in bytes
+ *   other  |                 a |       a turn of one tenant alone: as much as a turn may have
+ */
+import type { TenantId } from "../protocol/ids.ts";
+import { limits } from "../protocol/limits.ts";
+import type { HandedFrame } from "./hand-off.ts";
+
+interface Queue {
+  readonly frames: HandedFrame[];
+  /** Those before this place have left. */
+  next: number;
+}
+
+/** Frames that have left are forgotten together, when there are this many: one by one would move the others each time. */
+const FORGET_AT = 1_024;
+
+export class Mailbox {
+  /** Tenants with frames, the one whose turn it is first. */
+  readonly #queues = new Map<TenantId, Queue>();
+  #frames = 0;
+  #bytes = 0;
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(frame: HandedFrame): void {
+    const queue = this.#queues.get(frame.tenant);
+    if (queue === undefined) this.#queues.set(frame.tenant, { frames: [frame], next: 0 });
+    else queue.frames.push(frame);
+    this.#frames++;
+    this.#bytes += frame.bytes.length;
+  }
+
+  /** The frames of the next turn. Every tenant that waits has its part in one of the next few. */
+  take(): HandedFrame[] {
+    const taken: HandedFrame[] = [];
+    const tenants = [...this.#queues.keys()];
+    const shareBytes = tenants.length > 1 ? limits.turnBytesPerTenantMax : limits.turnBytesMax;
+    let leftBytes: number = limits.turnBytesMax;
+    for (const tenant of tenants) {
+      if (leftBytes <= 0 || taken.length >= limits.turnFramesMax) break;
+      leftBytes -= this.#takeFrom(tenant, Math.min(shareBytes, leftBytes), taken);
+    }
+    return taken;
+  }
+
+  /** Moves frames of a tenant into the turn until they make up `bytesMax`, one at least; returns their bytes. */
+  #takeFrom(tenant: TenantId, bytesMax: number, taken: HandedFrame[]): number {
+    const queue = this.#queues.get(tenant);
+    if (queue === undefined) return 0;
+    let bytes = 0;
+    while (bytes < bytesMax && taken.length < limits.turnFramesMax) {
+      const frame = queue.frames[queue.next];
+      if (frame === undefined) break;
+      queue.next++;
+      bytes += frame.bytes.length;
+      taken.push(frame);
+      this.#frames--;
+    }
+    this.#bytes -= bytes;
+    // Behind all others: its next turn comes after theirs.
+    this.#queues.delete(tenant);
+    if (queue.next < queue.frames.length) {
+      const forget = queue.next >= FORGET_AT;
+      this.#queues.set(tenant, forget ? { frames: queue.frames.slice(queue.next), next: 0 } : queue);
+    }
+    return bytes;
+  }
+}
