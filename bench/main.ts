@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [--small | --full] [--json] [--questdb]`: runs one bench and prints its report. See README.md here. */
 import type { BenchOptions, BenchReport, BenchSize } from "./harness.ts";
+import { fairness } from "./load/fairness.ts";
 import { ingest, naiveIngest } from "./load/ingest.ts";
 import { latency } from "./load/latency.ts";
 import { recovery } from "./load/recovery.ts";
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: B
   ingest: { about: "durable events/s, CPU and ack latency, against the naive server", run: ingest },
   "naive-ingest": { about: "the naive server alone", run: naiveIngest },
   latency: { about: "age of a number at 10,000 events/s: ack, subscriber, with --questdb the warehouse", run: latency },
+  fairness: { about: "what a noisy tenant does to a quiet one's ack latency", run: fairness },
   recovery: { about: "restart after kill -9 with a long journal", run: recovery },
 };
 const knownFlags: ReadonlySet<string> = new Set(["--small", "--full", "--json", "--questdb"]);

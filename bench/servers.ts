@@ -65,9 +65,7 @@ export class WeirServer implements BenchServer {
 
   static async start(options: WeirOptions): Promise<WeirServer> {
     const data = await mkdtemp(join(tmpdir(), "weir-bench-"));
-    const scopes = ["--tenant", "bench", "--scopes", "write,read,admin", "--json"];
-    const { stdout } = await promisify(execFile)(process.execPath, [weirProgram, "keys", "create", "--data", data, ...scopes]);
-    const { key } = JSON.parse(stdout) as { key: string };
+    const key = await createKey(data, "bench");
     const server = new WeirServer(options, data, await freePort(), key);
     await server.start();
     return server;
@@ -79,6 +77,11 @@ export class WeirServer implements BenchServer {
 
   get streamUrl(): string {
     return `ws://127.0.0.1:${this.#port}/v1/stream`;
+  }
+
+  /** A key of another tenant. */
+  createKey(tenant: string): Promise<string> {
+    return createKey(this.#data, tenant);
   }
 
   /** Starts the process and resolves when it is ready to take events. */
@@ -139,6 +142,12 @@ export class WeirServer implements BenchServer {
 }
 
 const weirProgram = fileURLToPath(new URL("../cli/weir.js", import.meta.url));
+
+async function createKey(data: string, tenant: string): Promise<string> {
+  const options = ["--data", data, "--tenant", tenant, "--scopes", "write,read,admin", "--json"];
+  const { stdout } = await promisify(execFile)(process.execPath, [weirProgram, "keys", "create", ...options]);
+  return (JSON.parse(stdout) as { key: string }).key;
+}
 
 function pidOf(child: ChildProcess | undefined): number {
   if (child?.pid === undefined) throw new Error("the server does not run");

@@ -1,6 +1,7 @@
 /** The small size of the load benches, so that they cannot rot. Their figures mean nothing at this size; their checks do. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fairness } from "../../bench/load/fairness.ts";
 import { ingest, naiveIngest } from "../../bench/load/ingest.ts";
 import { latency } from "../../bench/load/latency.ts";
 import { recovery } from "../../bench/load/recovery.ts";
@@ -31,6 +32,12 @@ test("ingest: Weir, with records and with maps, counts exactly what the naive se
 test("latency: events reach a subscriber", async () => {
   const report = await latency(small, () => undefined);
   assert.ok(report.results.length > 0);
+});
+
+test("fairness: two tenants send beside each other, and each event is answered", async () => {
+  const report = await fairness(small, () => undefined);
+  assert.equal(report.results.length, 3);
+  for (const { figures } of report.results) assert.ok((figures["ackP99Ms"] ?? 0) >= (figures["ackP50Ms"] ?? 0));
 });
 
 test("recovery: a killed server comes back with every event", async () => {
