@@ -37,6 +37,8 @@ export const limits = {
   /** While others wait. */
   turnBytesPerTenantMax: 256 * KIB,
   uncommittedTurnsMax: 4,
+  /** So many frames begin a turn though a commit is running. */
+  turnFramesWorthwhile: 16,
   pendingDeadLetterBytesMax: 32 * MIB,
 
   // Metrics

@@ -176,6 +176,8 @@ export class PartitionHost {
   #scheduleTurn(): void {
     if (this.#turnScheduled || this.#failed || this.#mailbox.frames === 0) return;
     if (this.#uncommittedTurns >= limits.uncommittedTurnsMax) return;
+    // A commit costs the time of dozens of events: while one runs, a few frames wait for its end and share the next.
+    if (this.#uncommittedTurns > 0 && this.#mailbox.frames < limits.turnFramesWorthwhile) return;
     this.#turnScheduled = true;
     // After the messages that are already here: they share the turn and its commit.
     setImmediate(() => {

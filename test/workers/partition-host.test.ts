@@ -52,6 +52,24 @@ test("a commit lets out what it carried, not what came while it ran", async () =
   assert.deepEqual(host.left, ["outcome 1", "outcome 2"]);
 });
 
+test("while a commit runs, a few frames wait and share the next one; many do not wait", async () => {
+  const host = manualHost();
+  const accept = async (count: number): Promise<void> => {
+    host.partitionHost.accept(Array.from({ length: count }, (_, id) => frame(id, [{ id: `e${id}` }])));
+    await settled();
+  };
+  await accept(1);
+  await accept(1);
+  await accept(1);
+  assert.equal(host.journal.appendedOffset, 1, "the others wait for the commit");
+  host.journal.flushNow();
+  await settled();
+  assert.equal(host.journal.appendedOffset, 3, "and share one turn");
+  await accept(limits.turnFramesWorthwhile);
+  assert.equal(host.journal.appendedOffset, 3 + limits.turnFramesWorthwhile);
+  assert.equal(host.left.length, 1);
+});
+
 test("the buffer of a batch goes back once its last frame is durable, and what was in it is not needed any more", async () => {
   const host = manualHost(1);
   const frames = Array.from({ length: limits.turnFramesMax + 2 }, (_, id) => frame(id, [{ id: `e${id}` }, { id: "same" }, null]));
@@ -103,12 +121,12 @@ test("a partial that was taken before a turn does not count it, though it leaves
   const host = manualHost(1);
   void host.partitionHost.define(TENANT, [eventsBySource], 1);
   host.partitionHost.accept([frame(1, [{ id: "a" }])]);
-  await settled();
+  void host.partitionHost.turn();
   void host.partitionHost.collect();
   const [before] = [...host.partitions.values()].map((partition) => partition.collect());
   assert.deepEqual(before, [], "it has been taken");
   host.partitionHost.accept([frame(2, [{ id: "b" }])]);
-  await settled();
+  void host.partitionHost.turn();
   host.journal.flushNow();
   await settled();
   assert.deepEqual(host.left, ["definitions", "outcome 1", "partials", "outcome 2"]);
@@ -120,7 +138,7 @@ test("definitions leave before the partials that are counted by them, also when 
   await settled();
   const defined = host.partitionHost.define(TENANT, [eventsBySource], 1);
   host.partitionHost.accept([frame(2, [{ id: "a" }])]);
-  await settled();
+  void host.partitionHost.turn();
   const collected = host.partitionHost.collect();
   host.journal.flushNow();
   await Promise.all([defined, collected]);
