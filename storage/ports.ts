@@ -24,6 +24,8 @@ export interface Journal {
   read(from: Offset): Iterable<JournalEntry>;
   /** Forgets records before `before`. */
   trim(before: Offset): Promise<void>;
+  /** Bytes on disk. */
+  sizeBytes(): number;
   close(): Promise<void>;
 }
 

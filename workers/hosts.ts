@@ -7,6 +7,7 @@ import { assert } from "../protocol/assert.ts";
 import { isErrorCode, WeirError } from "../protocol/error-codes.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import { realEnvironment, type HostEnvironment } from "./environment.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import { FrameBatch } from "./hand-off.ts";
 import type { HostOptions } from "./host-options.ts";
@@ -34,6 +35,8 @@ export interface HostsOptions {
   /** One for each host. */
   readonly hosts: readonly HostOptions[];
   readonly inline: boolean;
+  /** What inline hosts, and this, take from their surroundings. */
+  readonly environment?: HostEnvironment;
   readonly now: () => number;
   readonly onOutcomes: (host: number, outcomes: readonly HostOutcome[]) => void;
   /** A host has stopped; what it had not answered will never be. */
@@ -58,6 +61,7 @@ interface OpenQuestion {
 
 export class Hosts implements LiveData, Channels {
   readonly #options: HostsOptions;
+  readonly #environment: HostEnvironment;
   readonly #hosts: RunningHost[] = [];
   readonly #questions = new Map<number, OpenQuestion>();
   #lastQuestion = 0;
@@ -66,6 +70,7 @@ export class Hosts implements LiveData, Channels {
 
   constructor(options: HostsOptions) {
     this.#options = options;
+    this.#environment = options.environment ?? realEnvironment;
   }
 
   get count(): number {
@@ -96,7 +101,7 @@ export class Hosts implements LiveData, Channels {
     this.#hosts[host]?.batch.add(frame);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    setImmediate(() => this.#flush());
+    this.#environment.soon(() => this.#flush());
   }
 
   stored(host: number, offset: number, rows: number): void {
@@ -194,7 +199,9 @@ export class Hosts implements LiveData, Channels {
           resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
         });
     const [line, hostEnd] =
-      worker === undefined ? inlineLine<ToHost, FromHost>() : [threadLine<ToHost, FromHost>(worker), undefined];
+      worker === undefined
+        ? inlineLine<ToHost, FromHost>(this.#environment.soon)
+        : [threadLine<ToHost, FromHost>(worker), undefined];
     const running: RunningHost = {
       line,
       worker,
@@ -209,7 +216,7 @@ export class Hosts implements LiveData, Channels {
     worker?.on("exit", (code) => {
       if (running.state !== "stopped") this.#fail(host, new WeirError("WEIR_HOST_FAILED", `Exit ${code}.`));
     });
-    if (hostEnd !== undefined) void runHost(options, hostEnd);
+    if (hostEnd !== undefined) void runHost(options, hostEnd, this.#environment);
     return running;
   }
 

@@ -17,10 +17,10 @@ export function journalSourceName(host: number): string {
 export class JournalSource implements RowSource {
   readonly name: string;
   readonly #host: number;
-  readonly #journal: JournalReader;
+  readonly #journal: Pick<JournalReader, "ends" | "read">;
   readonly #partitionCount: number;
 
-  constructor(host: number, journal: JournalReader, partitionCount: number) {
+  constructor(host: number, journal: Pick<JournalReader, "ends" | "read">, partitionCount: number) {
     this.name = journalSourceName(host);
     this.#host = host;
     this.#journal = journal;

@@ -5,10 +5,12 @@
 import type { MessagePort, Worker } from "node:worker_threads";
 import type { HostLine } from "./messages.ts";
 
-/** The two ends of an in-process line. */
-export function inlineLine<A, B>(): [HostLine<A, B>, HostLine<B, A>] {
-  const toB = new Queue<A>();
-  const toA = new Queue<B>();
+type Soon = (work: () => void) => void;
+
+/** The two ends of an in-process line; `soon` runs work in a later turn of the event loop. */
+export function inlineLine<A, B>(soon: Soon = setImmediate): [HostLine<A, B>, HostLine<B, A>] {
+  const toB = new Queue<A>(soon);
+  const toA = new Queue<B>(soon);
   return [lineOver(toB, toA), lineOver(toA, toB)];
 }
 
@@ -21,9 +23,14 @@ function lineOver<Out, In>(out: Queue<Out>, incoming: Queue<In>): HostLine<Out, 
 }
 
 class Queue<Message> {
+  readonly #soon: Soon;
   #waiting: Message[] = [];
   #handler: ((message: Message) => void) | undefined;
   #scheduled = false;
+
+  constructor(soon: Soon) {
+    this.#soon = soon;
+  }
 
   push(message: Message): void {
     this.#waiting.push(message);
@@ -38,7 +45,7 @@ class Queue<Message> {
   #schedule(): void {
     if (this.#scheduled || this.#handler === undefined || this.#waiting.length === 0) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#soon(() => {
       this.#scheduled = false;
       const messages = this.#waiting;
       this.#waiting = [];

@@ -1,10 +1,9 @@
 /** Opens what a host owns (journal, partitions, metric actors) and recovers it. */
-import type { Offset, PartitionId } from "../protocol/ids.ts";
+import type { PartitionId } from "../protocol/ids.ts";
 import { MetricPlans } from "../actors/metric-plan.ts";
 import { Partition } from "../actors/partition.ts";
-import { LmdbJournal, openJournalReader } from "../storage/lmdb/journal.ts";
-import { LmdbStore } from "../storage/lmdb/store.ts";
-import type { JournalEntry, Store } from "../storage/ports.ts";
+import type { Journal, Store } from "../storage/ports.ts";
+import type { HostEnvironment } from "./environment.ts";
 import { hostOfPartition, type HostOptions } from "./host-options.ts";
 import { MetricHost, type MetricHostOptions } from "./metric-host.ts";
 import { PartitionHost, type PartitionHostOptions } from "./partition-host.ts";
@@ -13,7 +12,7 @@ import { Snapshots } from "./snapshots.ts";
 
 export interface OpenHost {
   readonly partitions: ReadonlyMap<PartitionId, Partition>;
-  readonly journal: LmdbJournal;
+  readonly journal: Journal;
   readonly stores: ReadonlyMap<PartitionId, Store>;
   readonly partitionHost: PartitionHost;
   readonly metricHost: MetricHost;
@@ -25,19 +24,25 @@ export interface OpenHost {
 type Deliveries = Pick<PartitionHostOptions, "stages" | "deliverOutcomes" | "deliverPartials" | "fail"> &
   Pick<MetricHostOptions, "deliverDeltas">;
 
-export async function openHost(options: HostOptions, deliveries: Deliveries): Promise<OpenHost> {
+export async function openHost(options: HostOptions, environment: HostEnvironment, deliveries: Deliveries): Promise<OpenHost> {
   const { host, hosts, partitionCount, rules } = options;
   const plans = new MetricPlans();
-  const journal = LmdbJournal.open(options.journalPaths[host] ?? "");
-  const metricStore = LmdbStore.open(options.metricsPath, { fresh: hosts > 1 });
+  const journal = environment.openJournal(options.journalPaths[host] ?? "");
+  const metricStore = environment.openStore(options.metricsPath, { fresh: hosts > 1 });
   const mine = options.partitionPaths
     .filter(({ id }) => hostOfPartition(id, hosts) === host)
     .map(({ id, path }) => {
-      const store = LmdbStore.open(path);
+      const store = environment.openStore(path);
       return { store, partition: new Partition(id as PartitionId, host, rules, plans, store) };
     });
-  const readOther = (other: number, from: Offset): Iterable<JournalEntry> => readAll(options.journalPaths[other] ?? "", from);
-  const { replayedRecords, definitions } = await recover({ host, partitionCount, rules, journal, partitions: mine, readOther });
+  const { replayedRecords, definitions } = await recover({
+    host,
+    partitionCount,
+    rules,
+    journal,
+    partitions: mine,
+    readOther: (other, from) => environment.readJournal(options.journalPaths[other] ?? "", from),
+  });
 
   const partitions = new Map(mine.map(({ partition }) => [partition.id, partition]));
   const stores = new Map(mine.map(({ partition, store }) => [partition.id, store]));
@@ -52,7 +57,14 @@ export async function openHost(options: HostOptions, deliveries: Deliveries): Pr
     ...deliveries,
   });
   const deliverDefinitions = metricHost.define.bind(metricHost);
-  const partitionHost = new PartitionHost({ partitionCount, partitions, journal, deliverDefinitions, ...deliveries });
+  const partitionHost = new PartitionHost({
+    partitionCount,
+    partitions,
+    journal,
+    deliverDefinitions,
+    soon: environment.soon,
+    ...deliveries,
+  });
   for (const [tenant, metrics] of definitions) {
     partitionHost.knowDefinitions(tenant, metrics);
     metricHost.define(tenant, metrics);
@@ -64,13 +76,4 @@ export async function openHost(options: HostOptions, deliveries: Deliveries): Pr
     await Promise.all([...stores.values(), metricStore].map((store) => store.close()));
   };
   return { partitions, journal, stores, partitionHost, metricHost, snapshots, replayedRecords, close };
-}
-
-function* readAll(path: string, from: Offset): Generator<JournalEntry> {
-  const reader = openJournalReader(path);
-  try {
-    yield* reader.read(from);
-  } finally {
-    void reader.close();
-  }
 }

@@ -39,6 +39,8 @@ export interface PartitionHostOptions {
   readonly deliverPartials: (partials: readonly CollectedPartials[]) => void;
   /** Comes before every partial that is counted by these definitions, and behind those counted by earlier ones. */
   readonly deliverDefinitions: (tenant: TenantId, definitions: readonly MetricDefinition[]) => void;
+  /** Runs work in a later turn of the event loop. */
+  readonly soon?: (work: () => void) => void;
   /** State and journal may differ from here on: the host must not go on. */
   readonly fail: (error: unknown) => void;
 }
@@ -47,6 +49,7 @@ export class PartitionHost {
   readonly #options: PartitionHostOptions;
   readonly #partitions: ReadonlyMap<PartitionId, Partition>;
   readonly #journal: Journal;
+  readonly #soon: (work: () => void) => void;
   /** Of each tenant: its metrics as JSON text, and the fields that they read. */
   readonly #definitions = new Map<TenantId, { readonly text: string; readonly fields: readonly string[] }>();
   readonly #arena = new RecordArena();
@@ -61,6 +64,7 @@ export class PartitionHost {
     this.#options = options;
     this.#partitions = options.partitions;
     this.#journal = options.journal;
+    this.#soon = options.soon ?? setImmediate;
   }
 
   get mailboxFrames(): number {
@@ -180,7 +184,7 @@ export class PartitionHost {
     if (this.#uncommittedTurns > 0 && this.#mailbox.frames < limits.turnFramesWorthwhile) return;
     this.#turnScheduled = true;
     // After the messages that are already here: they share the turn and its commit.
-    setImmediate(() => {
+    this.#soon(() => {
       this.#turnScheduled = false;
       void this.turn();
       this.#scheduleTurn();

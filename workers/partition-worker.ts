@@ -10,6 +10,7 @@ import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
 import type { CollectedPartials } from "../actors/partition.ts";
 import { answerQuestion } from "./answer.ts";
+import { realEnvironment, type HostEnvironment } from "./environment.ts";
 import { unpackFrames } from "./hand-off.ts";
 import type { HostOptions } from "./host-options.ts";
 import { statusOf } from "./host-status.ts";
@@ -24,16 +25,20 @@ const STATUS_EVERY_MS = 1_000;
 const COLLECT_REST_FACTOR = 9;
 const COLLECT_REST_MS_MAX = 1_000;
 
-export async function runHost(options: HostOptions, line: HostLine<FromHost, ToHost>): Promise<void> {
+export async function runHost(
+  options: HostOptions,
+  line: HostLine<FromHost, ToHost>,
+  environment: HostEnvironment = realEnvironment,
+): Promise<void> {
   const stages = newStageTimes();
-  const timers: NodeJS.Timeout[] = [];
+  const timers: (() => void)[] = [];
   let state: "starting" | "running" | "failed" | "stopped" = "starting";
   let host: OpenHost | undefined;
 
   const fail = (error: unknown): void => {
     if (state === "failed" || state === "stopped") return;
     state = "failed";
-    for (const timer of timers) clearInterval(timer);
+    for (const cancel of timers) cancel();
     const code = error instanceof WeirError ? error.code : "WEIR_INTERNAL";
     line.post({ type: "failed", code, message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   };
@@ -78,7 +83,7 @@ export async function runHost(options: HostOptions, line: HostLine<FromHost, ToH
   const answer = async (open: OpenHost, { id, kind, ask }: Extract<ToHost, { type: "ask" }>): Promise<void> => {
     try {
       if (kind === "drain") await drain(open);
-      const result = kind === "drain" ? null : await answerQuestion(open, options, kind, ask, Date.now());
+      const result = kind === "drain" ? null : await answerQuestion(open, options, kind, ask, environment.now());
       line.post({ type: "answer", id, answer: result });
     } catch (error) {
       const code = error instanceof WeirError ? error.code : "WEIR_INTERNAL";
@@ -88,27 +93,23 @@ export async function runHost(options: HostOptions, line: HostLine<FromHost, ToH
   };
 
   const drain = async (open: OpenHost): Promise<void> => {
-    for (const timer of timers) clearInterval(timer);
+    for (const cancel of timers) cancel();
     await open.partitionHost.finish();
     await open.partitionHost.collect();
     await open.metricHost.writeRows();
-    await open.snapshots.take(Date.now());
+    await open.snapshots.take(environment.now());
     state = "stopped";
     await open.close();
   };
 
   const every = (ms: number, work: (open: OpenHost) => void | Promise<void>): void => {
-    timers.push(
-      setInterval(
-        guarded(() => (host === undefined ? undefined : work(host))),
-        ms,
-      ),
-    );
+    const guardedWork = guarded(() => (host === undefined ? undefined : work(host)));
+    timers.push(environment.every(ms, guardedWork));
   };
 
   line.onMessage(handle);
   try {
-    host = await openHost(options, {
+    host = await openHost(options, environment, {
       stages,
       deliverOutcomes: (outcomes, spent) => line.post({ type: "outcomes", outcomes, spent }, spent),
       deliverPartials,
@@ -120,22 +121,22 @@ export async function runHost(options: HostOptions, line: HostLine<FromHost, ToH
     state = "running";
     let restUntilMs = 0;
     every(options.partialEveryMs, async (open) => {
-      const startedMs = performance.now();
+      const startedMs = environment.elapsed();
       if (startedMs < restUntilMs) return;
       await open.partitionHost.collect();
-      open.metricHost.refreshChannels(Date.now());
+      open.metricHost.refreshChannels(environment.now());
       // With very many changed panes, handing them on must not take the time from events.
-      const restMs = (performance.now() - startedMs) * COLLECT_REST_FACTOR;
+      const restMs = (environment.elapsed() - startedMs) * COLLECT_REST_FACTOR;
       restUntilMs = startedMs + Math.min(restMs, COLLECT_REST_MS_MAX);
     });
     every(ROWS_EVERY_MS, (open) => open.metricHost.writeRows());
-    every(options.snapshotEveryMs, (open) => open.snapshots.take(Date.now()));
+    every(options.snapshotEveryMs, (open) => open.snapshots.take(environment.now()));
     const postStatus = (open: OpenHost): void =>
       line.post({ type: "status", status: statusOf(open, options, stageFigures(stages)) });
     every(STATUS_EVERY_MS, async (open) => {
       postStatus(open);
       // Dead letters wait in memory for a snapshot: a flood of them brings it forward.
-      if (deadLetterBytes(open) > limits.pendingDeadLetterBytesMax) await open.snapshots.take(Date.now());
+      if (deadLetterBytes(open) > limits.pendingDeadLetterBytesMax) await open.snapshots.take(environment.now());
     });
     postStatus(host);
     line.post({ type: "recovered", replayedRecords: host.replayedRecords });

@@ -106,6 +106,10 @@ export class MemoryJournal implements Journal {
     this.#first += forgotten;
   }
 
+  sizeBytes(): number {
+    return this.#records.reduce((bytes, record) => bytes + record.length, 0);
+  }
+
   async close(): Promise<void> {
     if (this.#open) this.flushNow();
     this.#open = false;
