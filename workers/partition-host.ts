@@ -19,6 +19,7 @@ import { ACCEPTED, isDeadLetter, type VerdictCode } from "../protocol/verdicts.t
 import { fieldsOf } from "../actors/metric-plan.ts";
 import type { CollectedPartials, Partition } from "../actors/partition.ts";
 import type { Journal } from "../storage/ports.ts";
+import { passPoint } from "./crash-points.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import type { HostOutcome } from "./messages.ts";
 import type { EventResult } from "./ports.ts";
@@ -103,6 +104,7 @@ export class PartitionHost {
     try {
       const outcomes = this.#process(frames);
       this.#hold(() => this.#options.deliverOutcomes(outcomes));
+      passPoint("after-append");
     } catch (error) {
       this.#stop(error);
       return;
@@ -140,6 +142,7 @@ export class PartitionHost {
     const read = performance.now();
     applyTurn(frames, this.#partitions, partitionCount);
     const applied = performance.now();
+    passPoint("before-append");
     for (const each of frames) this.#append(each);
     stages.read.observe(read - started);
     stages.apply.observe(applied - read);
@@ -203,7 +206,9 @@ export class PartitionHost {
     const started = performance.now();
     this.#uncommittedTurns++;
     try {
-      this.#releaseUpTo(await this.#journal.flush());
+      const durable = await this.#journal.flush();
+      passPoint("after-flush");
+      this.#releaseUpTo(durable);
       this.#options.stages.commit.observe(performance.now() - started);
     } catch (error) {
       this.#stop(error);
