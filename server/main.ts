@@ -10,6 +10,7 @@ import type { TenantId } from "../protocol/ids.ts";
 import { outputsOf } from "../actors/aggregates/registry.ts";
 import { openControl, type Control } from "../storage/control.ts";
 import { openDataDirectory, type DataDirectory } from "../storage/data-directory.ts";
+import { passPoint } from "../workers/crash-points.ts";
 import type { HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
@@ -42,17 +43,27 @@ export interface RunningServer {
 const FIRST_TENANT = "demo" as TenantId;
 const now = Date.now;
 
-export async function startServer(config: Config, log: Log): Promise<RunningServer> {
+/** `onListening` is told as soon as events are taken: QuestDB may keep the answer for a minute more, and a signal must not wait. */
+export async function startServer(
+  config: Config,
+  log: Log,
+  onListening: (server: RunningServer) => void = () => undefined,
+): Promise<RunningServer> {
   const undo: (() => unknown)[] = [];
   try {
-    return await start(config, log, undo);
+    return await start(config, log, undo, onListening);
   } catch (error) {
     for (const step of undo.toReversed()) await step();
     throw error;
   }
 }
 
-async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise<RunningServer> {
+async function start(
+  config: Config,
+  log: Log,
+  undo: (() => unknown)[],
+  onListening: (server: RunningServer) => void,
+): Promise<RunningServer> {
   const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
   undo.push(() => directory.close());
   const control = openControl(directory.controlPath);
@@ -112,19 +123,21 @@ async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise
   undo.push(() => gateway.close());
   const port = await gateway.listen();
   log.info({ port, address: config.host }, "listening");
-  // Events are taken from here on; QuestDB may still have to be fetched.
-  await warehouse.start();
-
-  return {
+  const running: RunningServer = {
     port,
-    questdb: warehouse.url === undefined ? undefined : { http: warehouse.url, ...pgAddress(warehouse) },
+    get questdb() {
+      return warehouse.url === undefined ? undefined : { http: warehouse.url, ...pgAddress(warehouse) };
+    },
     firstKey,
     failed,
     flushWarehouse: () => warehouse.flush(),
     async drain() {
       await gateway.drain();
+      passPoint("in-drain");
       await hosts.drain();
+      passPoint("in-drain");
       await lastRows(warehouse, config.drainTimeoutMs);
+      passPoint("in-drain");
       await warehouse.stop();
       await pool.close();
       gateway.close();
@@ -133,6 +146,10 @@ async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise
       log.info({}, "drained");
     },
   };
+  onListening(running);
+  // Events are taken; QuestDB may still have to be fetched.
+  await warehouse.start();
+  return running;
 }
 
 async function makeFirstKey(control: Control): Promise<string> {

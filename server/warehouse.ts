@@ -150,6 +150,7 @@ export class WarehouseService {
         cache: cacheDir,
         progress: (text) => log.warn({ step: text }, "preparing the warehouse"),
       });
+      if (this.#stopping) return;
       const server = new QuestDbServer({ root, httpPort, pgPort, java: runtime.java.program, jar: runtime.jar, log });
       this.#server = server;
       this.#supervisor = supervise({ server, log });

@@ -19,6 +19,7 @@ import { ACCEPTED, isDeadLetter, type VerdictCode } from "../protocol/verdicts.t
 import { fieldsOf } from "../actors/metric-plan.ts";
 import type { CollectedPartials, Partition } from "../actors/partition.ts";
 import type { Journal } from "../storage/ports.ts";
+import { passPoint } from "./crash-points.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { HostOutcome } from "./messages.ts";
@@ -108,6 +109,7 @@ export class PartitionHost {
       const outcomes = this.#process(frames);
       const spent = spentBuffers(frames);
       this.#hold(() => this.#options.deliverOutcomes(outcomes, spent));
+      passPoint("after-append");
     } catch (error) {
       this.#stop(error);
       return;
@@ -145,6 +147,7 @@ export class PartitionHost {
     const read = performance.now();
     applyTurn(frames, this.#partitions, partitionCount);
     const applied = performance.now();
+    passPoint("before-append");
     for (const each of frames) this.#appendFrame(each);
     stages.read.observe(read - started);
     stages.apply.observe(applied - read);
@@ -201,6 +204,7 @@ export class PartitionHost {
     this.#uncommittedTurns++;
     try {
       const durable = await this.#journal.flush();
+      passPoint("after-flush");
       this.#arena.release(durable);
       this.#releaseUpTo(durable);
       this.#options.stages.commit.observe(performance.now() - started);

@@ -6,6 +6,7 @@
 import type { Offset } from "../protocol/ids.ts";
 import type { Partition } from "../actors/partition.ts";
 import type { Journal, Store } from "../storage/ports.ts";
+import { passPoint } from "./crash-points.ts";
 
 export class Snapshots {
   readonly #journal: Journal;
@@ -53,7 +54,10 @@ export class Snapshots {
       partition.coverUpTo(offset);
       const writes = partition.snapshot();
       await this.#journal.flush();
-      await store.commit(writes);
+      const committed = store.commit(writes);
+      passPoint("in-snapshot");
+      await committed;
+      passPoint("after-snapshot");
       partition.committed(offset);
     }
     this.count++;
@@ -68,6 +72,8 @@ export class Snapshots {
     if (mark === undefined) return;
     this.#marks.splice(0, old);
     const before = Math.min(mark.offset, this.coveredOffset, this.storedOffset) + 1;
-    if (before > this.#journal.firstOffset) await this.#journal.trim(before as Offset);
+    if (before <= this.#journal.firstOffset) return;
+    passPoint("before-trim");
+    await this.#journal.trim(before as Offset);
   }
 }

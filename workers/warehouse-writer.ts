@@ -11,6 +11,7 @@
 import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
 import type { Warehouse, WarehouseRow, WarehouseTable } from "../storage/ports.ts";
+import { passPoint } from "./crash-points.ts";
 
 /** Something to read rows from, starting behind a remembered position. */
 export interface RowSource {
@@ -139,6 +140,7 @@ export class WarehouseWriter {
     const batch = source.read(position, limits.warehouseRowsPerRequestMax);
     if (batch.position === position || (!due && batch.rows < flushRows)) return false;
     for (const [table, rows] of batch.tables) await this.#write(warehouse, table, rows, signal);
+    passPoint("after-rows");
     await positions.set(new Map([[source.name, batch.position]]));
     this.#waiting.delete(source.name);
     this.#rowsWritten += batch.rows;

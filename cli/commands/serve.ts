@@ -30,11 +30,17 @@ async function serve({ json, ...flags }: Readonly<Record<string, unknown>>): Pro
   // Only this command needs the whole server: the others start faster without it.
   const { startServer } = await import("../../server/main.ts");
   // stdout is for the addresses.
-  const server = await startServer(config, createLog({ level: config.logLevel, destination: process.stderr }));
+  const log = createLog({ level: config.logLevel, destination: process.stderr });
+  let ended = Promise.resolve();
+  const server = await startServer(config, log, (listening) => {
+    ended = drainOnSignal(listening);
+    // It may fail before the start is through; `await` below sees it.
+    ended.catch(() => undefined);
+  });
   const { firstKey } = server;
   const lines = { ...addressesOf(config, server), ...(firstKey !== undefined && { key: firstKey }) };
   if (json === true) printJson(lines);
   else for (const [name, value] of Object.entries(lines)) printLine(`${name.padEnd(10)} ${value}`);
   if (firstKey !== undefined) process.stderr.write("The key of the new tenant `demo` is shown this once: keep it.\n");
-  await drainOnSignal(server);
+  await ended;
 }

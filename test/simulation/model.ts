@@ -62,7 +62,7 @@ export class Model {
     const verdicts = [...record.verdicts];
     for (const verdict of verdicts) this.ledger[kindOf(verdict)]++;
     const request = { format, bytes: record.bytes, tenant, ingestTimeMs, partitionCount };
-    const eventIds = record.decodable ? readEvents(request).eventIds.map(String) : [""];
+    const eventIds = record.decodable ? readEvents(request).eventIds.texts() : [""];
     this.#records.set(`${host}:${offset}`, { eventIds, verdicts });
     for (const [index, id] of eventIds.entries()) {
       if (verdicts[index] !== ACCEPTED) continue;

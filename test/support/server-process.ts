@@ -32,9 +32,9 @@ export interface Run {
 }
 
 /** Starts `weir serve` with these flags; without `env` it sees nothing of this process's environment but PATH. */
-export function serve(flags: Flags, options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): Run {
+export function serve(flags: Flags, options: { env?: NodeJS.ProcessEnv; cwd?: string; nodeArgs?: readonly string[] } = {}): Run {
   const args = Object.entries(flags).flatMap(([name, value]) => [flagOf(name), String(value)]);
-  const child = spawn(process.execPath, [weir, "serve", ...args], {
+  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), weir, "serve", ...args], {
     env: options.env ?? { PATH: process.env["PATH"] },
     cwd: options.cwd,
     stdio: ["ignore", "pipe", "pipe"],
@@ -98,19 +98,32 @@ export class ServerProcess {
   }
 
   /** Starts (again) on the same data and port, with other flags where given, and resolves when `/readyz` answers 200. */
-  async start(other: Flags = {}): Promise<ReadyAnswer> {
+  start(other: Flags = {}): Promise<ReadyAnswer> {
+    this.launch(other);
+    return this.untilReady();
+  }
+
+  /** Starts it and waits for nothing. `nodeArgs` go to Node itself. */
+  launch(other: Flags = {}, nodeArgs: readonly string[] = []): Run {
     this.#flags = { ...this.#flags, ...other };
-    const run = serve(this.#flags, { cwd: this.#folder, ...(this.#env !== undefined && { env: this.#env }) });
+    const run = serve(this.#flags, { cwd: this.#folder, nodeArgs, ...(this.#env !== undefined && { env: this.#env }) });
     this.#run = run;
+    return run;
+  }
+
+  /** Resolves when `/readyz` answers 200; rejects when the run ends before. */
+  async untilReady(withinMs = 60_000): Promise<ReadyAnswer> {
+    const { child, output } = this.run;
     let ready: ReadyAnswer | undefined;
     await eventually(
       async () => {
-        if (run.child.exitCode !== null) throw new Error(`the server ended with ${run.child.exitCode}: ${run.output.stderr}`);
+        const ended = child.exitCode ?? child.signalCode;
+        if (ended !== null) throw new Error(`the server ended with ${ended}: ${output.stderr}`);
         ready = await this.ready();
         return ready?.status === "ready" || ready?.status === "degraded";
       },
       "the server is ready",
-      60_000,
+      withinMs,
     );
     if (ready === undefined) throw new Error("the server is not ready");
     return ready;
