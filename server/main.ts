@@ -162,6 +162,7 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
       allowedLatenessMs: config.allowedLatenessMs,
       gapMs: config.sessionGapMs,
       paneRetention: retentionOf(config),
+      deadLetterRetentionMs: config.deadLetterRetentionMs,
     },
     epoch: randomUUID(),
     partialEveryMs: config.partialEveryMs,
