@@ -22,7 +22,7 @@ export class MetricPlan {
   readonly aggregates: readonly Aggregate<unknown>[];
   /** Adds one event's value to the states of a pane. */
   readonly add: (states: PaneStates, value: FieldValue) => void;
-  /** Every event counts: there is no filter, and an aggregate counts. So the panes can be held against the ledger. */
+  /** Every event is counted: there is no filter, and `count`. So the panes can be held against the ledger. */
   readonly countsAll: boolean;
   readonly #countAt: number;
   readonly #dimensionPaths: readonly string[];
@@ -37,7 +37,7 @@ export class MetricPlan {
     this.#valuePath = definition.value === undefined ? undefined : fullPath(definition.value);
     const { all, any } = definition.filter;
     this.#filter = all.length + any.length > 0 ? compileFilter(definition.filter) : undefined;
-    this.#countAt = definition.aggregates.findIndex((name) => name === "count" || name === "rate");
+    this.#countAt = definition.aggregates.indexOf("count");
     this.countsAll = this.#filter === undefined && this.#countAt >= 0;
   }
 
@@ -58,7 +58,7 @@ export class MetricPlan {
     return this.aggregates.map((aggregate) => aggregate.empty());
   }
 
-  /** How many events are in the states; 0 when no aggregate counts them. */
+  /** How many events are in the states; 0 without `count`. */
   eventsIn(states: PaneStates): number {
     return (states[this.#countAt] as EventCount | undefined)?.events ?? 0;
   }

@@ -14,6 +14,7 @@ import type { HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
 import { JobPool } from "../workers/pool.ts";
+import { AuditService } from "./audit/service.ts";
 import type { Config } from "./config.ts";
 import { Exports } from "./exports.ts";
 import { createGateway } from "./gateway.ts";
@@ -86,6 +87,13 @@ async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise
   undo.push(() => warehouse.stop());
 
   const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, hostOptions.length) });
+  const queries = new Queries({
+    control,
+    live,
+    retention: retentionOf(config),
+    warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
+    now,
+  });
   const pool = new JobPool();
   undo.push(() => pool.close());
   const gateway = createGateway({
@@ -95,11 +103,13 @@ async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise
     channels: live,
     liveData: live,
     describeMetric: (definition) => ({ outputs: outputsOf(definition.aggregates), bounds: boundsOf(definition) }),
-    queryService: new Queries({
-      control,
+    queryService: queries,
+    auditor: new AuditService({
+      snapshot: () => hosts.snapshot(),
+      readFigures: (tenant) => pool.readFigures({ tenant, partitions: hostOptions[0]?.partitionPaths ?? [] }),
       live,
-      retention: retentionOf(config),
-      warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
+      queries,
+      warehouse,
       now,
     }),
     exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),

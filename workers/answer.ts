@@ -60,6 +60,10 @@ export async function answerQuestion(
       await host.snapshots.takeFresh(nowMs);
       return deadLettersOf(host, ask as HostQuestions["deadLetters"]["ask"]);
     }
+    case "snapshot":
+      await host.metricHost.writeRows();
+      await host.snapshots.takeFresh(nowMs);
+      return host.journal.appendedOffset;
     case "drain":
       return null;
   }
