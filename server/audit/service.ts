@@ -31,9 +31,11 @@ export interface AuditOptions {
   readonly now: () => number;
 }
 
-/** How long rows get to come to the warehouse, and stage 2 to be as far as the partitions. */
-const SETTLE_MS = 15_000;
+/** How long QuestDB gets to apply what it has taken. */
+const APPLIED_MS = 15_000;
 const POLL_MS = 250;
+/** So many looks without a change: it will not come. */
+const UNCHANGED_MAX = 4;
 const NOT_QUIET = "events came in meanwhile";
 const NO_METRIC = "no metric has counted every event from the first on";
 
@@ -77,7 +79,7 @@ export class AuditService implements Auditor {
     const { http } = warehouse;
     if (http === undefined) throw new WeirError("WEIR_WAREHOUSE_UNAVAILABLE");
     await warehouse.flush();
-    await waitForApplied(http, table, AbortSignal.timeout(SETTLE_MS));
+    await waitForApplied(http, table, AbortSignal.timeout(APPLIED_MS));
     return http;
   }
 
@@ -97,9 +99,16 @@ export class AuditService implements Auditor {
     }
     const span = { fromMs: Math.max(0, fromMs), toMs: now() + DAY_MS };
     const compare = async (sum: "live-panes" | "metric-rows", source: "live" | "rollup"): Promise<AuditCheck> => {
-      const count = await this.#settled(() => this.#count(tenant, metric, source, span), expected);
-      const quiet = (await this.#options.snapshot()).every((offset, host) => offset === before[host]);
-      if (count !== expected && !quiet) return notCompared(sum, place, "skipped", NOT_QUIET);
+      let count = await this.#count(tenant, metric, source, span);
+      // Rows may still be on their way from the hosts' memory: looked at again for as long as there are more of them.
+      for (let unchanged = 0; count !== expected && unchanged < UNCHANGED_MAX;) {
+        const offsets = await this.#options.snapshot();
+        if (offsets.some((offset, host) => offset !== before[host])) return notCompared(sum, place, "skipped", NOT_QUIET);
+        const again = await this.#count(tenant, metric, source, span);
+        unchanged = again === count ? unchanged + 1 : 0;
+        count = again;
+        await delay(POLL_MS);
+      }
       return compared(sum, place, expected, count, metric);
     };
     const checks = [await compare("live-panes", "live")];
@@ -119,16 +128,6 @@ export class AuditService implements Auditor {
     const request: QueryRequest = { metrics: [label], dimensions: [], filters: [], timeRange, granularity: "all", source };
     const { data } = await this.#options.queries.query(tenant, request, this.#options.now());
     return Number(data[0]?.[label] ?? 0);
-  }
-
-  /** Asked again for a while when it is not what is expected. */
-  async #settled(count: () => Promise<number>, expected: number): Promise<number> {
-    const end = performance.now() + SETTLE_MS;
-    for (;;) {
-      const found = await count();
-      if (found === expected || performance.now() >= end) return found;
-      await delay(POLL_MS);
-    }
   }
 }
 
