@@ -9,8 +9,8 @@ import type { WeirError } from "../protocol/error-codes.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import { outputsOf } from "../actors/aggregates/registry.ts";
 import { openControl, type Control } from "../storage/control.ts";
-import { openDataDirectory, type DataDirectory } from "../storage/data-directory.ts";
-import type { HostOptions } from "../workers/host-options.ts";
+import { migrateDataDirectory, openDataDirectory, type DataDirectory } from "../storage/data-directory.ts";
+import { dedupKeyOf, type HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
 import { JobPool } from "../workers/pool.ts";
@@ -54,6 +54,8 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 }
 
 async function start(config: Config, log: Log, undo: (() => unknown)[]): Promise<RunningServer> {
+  const migrated = await migrateDataDirectory(config.data);
+  if (migrated.length > 0) log.info({ formats: migrated }, "data directory migrated");
   const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
   undo.push(() => directory.close());
   const control = openControl(directory.controlPath);
@@ -159,7 +161,6 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
   const hosts = Math.min(Math.max(1, config.hostThreads), directory.partitionCount);
   // Hosts of before keep their journals: their partitions are brought up to date from there, their rows sent from there.
   const journals = Math.max(hosts, ...directory.existingHosts().map((host) => host + 1));
-  const seed = new DataView(directory.seed.buffer, directory.seed.byteOffset);
   const shared = {
     hosts,
     partitionCount: directory.partitionCount,
@@ -167,7 +168,7 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
     partitionPaths: Array.from({ length: directory.partitionCount }, (_, id) => ({ id, path: directory.partitionPath(id) })),
     metricsPath: directory.metricsPath(0),
     rules: {
-      dedupKey: { low: seed.getUint32(0, true), high: seed.getUint32(4, true) },
+      dedupKey: dedupKeyOf(directory.seed),
       dedupHorizonMs: config.dedupHorizonMs,
       allowedLatenessMs: config.allowedLatenessMs,
       gapMs: config.sessionGapMs,

@@ -13,6 +13,7 @@ import { emptyLedger, type LedgerCounts } from "../actors/partition-tenant.ts";
 import type { DataDirectory } from "../storage/data-directory.ts";
 import { openJournalReader, type JournalReader } from "../storage/lmdb/journal.ts";
 import { LmdbStore } from "../storage/lmdb/store.ts";
+import { dedupKeyOf } from "./host-options.ts";
 import { readFigures, type PartitionFigures } from "./partition-figures.ts";
 import { replay } from "./recover.ts";
 
@@ -59,8 +60,7 @@ function replayAll(
   journals: ReadonlyMap<number, JournalReader>,
   stores: readonly { id: number; store: LmdbStore }[],
 ): Members {
-  const words = new DataView(seed.buffer, seed.byteOffset);
-  const dedupKey = { low: words.getUint32(0, true), high: words.getUint32(4, true) };
+  const dedupKey = dedupKeyOf(seed);
   const plans = new MetricPlans();
   const members: Members["members"] = [];
   let replayedRecords = 0;

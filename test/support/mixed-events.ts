@@ -5,7 +5,7 @@
 import { DAY_MS, HOUR_MS } from "../../protocol/windows.ts";
 import { wireEvent } from "../workers/frame-fixture.ts";
 
-export const FIRST_MS = Date.UTC(2026, 0, 1, 12);
+export const FIRST_MS = Date.UTC(2025, 0, 1, 12);
 /** The watermark after all of it. With 7 days of retention the first day is past it. */
 export const LAST_MS = FIRST_MS + 12 * DAY_MS;
 
