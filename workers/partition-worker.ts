@@ -92,7 +92,8 @@ export async function runHost(options: HostOptions, line: HostLine<FromHost, ToH
     await open.partitionHost.finish();
     await open.partitionHost.collect();
     await open.metricHost.writeRows();
-    await open.snapshots.take(Date.now());
+    // One that is under way may have begun before the last records.
+    await open.snapshots.takeFresh(Date.now());
     state = "stopped";
     await open.close();
   };
