@@ -11,6 +11,7 @@ import { OTHER_SERIES, type DimensionValue, type MetricDefinition } from "../pro
 import type { ByteReader } from "../protocol/bytes.ts";
 import { ByteWriter } from "../protocol/bytes.ts";
 import type { Aggregate, AggregateValue } from "./aggregates/aggregate.ts";
+import type { EventCount } from "./aggregates/count.ts";
 import { aggregates } from "./aggregates/registry.ts";
 
 /** The states of all aggregates of a metric for one pane, in the order of the definition. */
@@ -21,6 +22,9 @@ export class MetricPlan {
   readonly aggregates: readonly Aggregate<unknown>[];
   /** Adds one event's value to the states of a pane. */
   readonly add: (states: PaneStates, value: FieldValue) => void;
+  /** Every event is counted: there is no filter, and `count`. So the panes can be held against the ledger. */
+  readonly countsAll: boolean;
+  readonly #countAt: number;
   readonly #dimensionPaths: readonly string[];
   readonly #valuePath: string | undefined;
   readonly #filter: ReturnType<typeof compileFilter> | undefined;
@@ -33,6 +37,8 @@ export class MetricPlan {
     this.#valuePath = definition.value === undefined ? undefined : fullPath(definition.value);
     const { all, any } = definition.filter;
     this.#filter = all.length + any.length > 0 ? compileFilter(definition.filter) : undefined;
+    this.#countAt = definition.aggregates.indexOf("count");
+    this.countsAll = this.#filter === undefined && this.#countAt >= 0;
   }
 
   /** The same for all partitions that take rows of the frame: it is made once and kept with the columns. */
@@ -50,6 +56,11 @@ export class MetricPlan {
 
   emptyStates(): PaneStates {
     return this.aggregates.map((aggregate) => aggregate.empty());
+  }
+
+  /** How many events are in the states; 0 without `count`. */
+  eventsIn(states: PaneStates): number {
+    return (states[this.#countAt] as EventCount | undefined)?.events ?? 0;
   }
 
   merge(into: PaneStates, from: PaneStates): void {

@@ -59,6 +59,10 @@ export class PartialPanes {
   #paneCount = 0;
   /** Events that went to the `__other__` series. */
   overflowedEvents = 0;
+  /** Events of panes that went with age. Of a metric that counts all: accepted = acceptedBefore + agedEvents + those in panes. */
+  agedEvents = 0;
+  /** What the tenant's ledger had accepted when the metric came; null: a store from before this was kept. */
+  acceptedBefore: number | null = 0;
 
   constructor(tenant: string, plan: MetricPlan) {
     this.#tenant = tenant;
@@ -111,7 +115,12 @@ export class PartialPanes {
     for (const [hour, allSeries] of this.#hourSeries) {
       if (hour + HOUR_MS > ladder.keepFromMs) continue;
       this.#hourSeries.delete(hour);
-      for (const series of allSeries) this.#drop(series, paneKey(hour, HOUR_MS));
+      const key = paneKey(hour, HOUR_MS);
+      for (const series of allSeries) {
+        const pane = series.panes.get(key);
+        if (pane !== undefined) this.agedEvents += this.plan.eventsIn(pane.states);
+        this.#drop(series, key);
+      }
     }
   }
 

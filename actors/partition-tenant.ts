@@ -4,11 +4,12 @@
  */
 import type { EventColumns } from "../protocol/event-columns.ts";
 import { ACCEPTED, DUPLICATE, kindOf, verdictOf } from "../protocol/verdicts.ts";
+import { HOUR_MS } from "../protocol/windows.ts";
 import { AcceptedRows } from "./accepted-rows.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import type { StateReader } from "./effects.ts";
 import type { MetricPlan } from "./metric-plan.ts";
-import { PaneLadder } from "./pane.ts";
+import { floorTo, PaneLadder } from "./pane.ts";
 import { PartialPanes } from "./partial-panes.ts";
 import type { PartitionRules } from "./partition.ts";
 import { Sessions } from "./sessions.ts";
@@ -46,6 +47,10 @@ export class PartitionTenant {
   /** Receipt of the event that set the watermark. */
   watermarkIngestMs = -Infinity;
   ledger: LedgerCounts = emptyLedger();
+  /** The latest time of receipt: what the age of dead letters is measured by. */
+  ingestTimeMs = -Infinity;
+  /** Dead letters that went with age: kept = late + invalid - removed. */
+  removedLetters = 0;
   /** Touched since the last collect. */
   changed = false;
 
@@ -66,9 +71,14 @@ export class PartitionTenant {
       const { name } = plan.definition;
       const old = before.get(name);
       // Equal definitions have one plan (`MetricPlans`).
-      const kept = old?.plan === plan ? old : undefined;
-      this.metrics.set(name, kept ?? new PartialPanes(this.tenant, plan));
-      if (kept !== undefined) before.delete(name);
+      if (old?.plan === plan) {
+        this.metrics.set(name, old);
+        before.delete(name);
+        continue;
+      }
+      const panes = new PartialPanes(this.tenant, plan);
+      panes.acceptedBefore = this.ledger.accepted;
+      this.metrics.set(name, panes);
     }
     this.#panes = [...this.metrics.values()];
     return [...before.values()];
@@ -81,6 +91,7 @@ export class PartitionTenant {
    */
   apply(columns: EventColumns, row: number, ingestTimeMs: number): number {
     this.changed = true;
+    if (ingestTimeMs > this.ingestTimeMs) this.ingestTimeMs = ingestTimeMs;
     const verdict = this.#judge(columns, row, ingestTimeMs);
     this.ledger.received++;
     columns.verdicts[row] = verdict;
@@ -128,6 +139,11 @@ export class PartitionTenant {
     this.countAccepted();
     for (const panes of this.#panes) panes.age(this.#ladder);
     this.sessions.close(this.watermarkMs);
+  }
+
+  /** Dead letters received before this go. By whole hours, so that a snapshot seldom has to look for some. */
+  get lettersFromMs(): number {
+    return floorTo(this.ingestTimeMs - this.#rules.deadLetterRetentionMs, HOUR_MS);
   }
 
   /** Takes other rules from now on; what they make of old panes and open sessions follows at once. */

@@ -21,6 +21,7 @@ import { emptyLedger, PartitionTenant, type LedgerCounts } from "./partition-ten
 import type { SessionRules } from "./sessions.ts";
 
 export const SESSION_CHANGES = "session-changes";
+export const DEAD_LETTERS = "dead-letters";
 const META_KEY = ["partition"];
 const PREFIX_END = "\0";
 
@@ -28,6 +29,8 @@ export interface PartitionRules extends SessionRules {
   readonly dedupKey: DedupKey;
   readonly dedupHorizonMs: number;
   readonly paneRetention: PaneRetention;
+  /** How long dead letters are kept, by times of receipt. */
+  readonly deadLetterRetentionMs: number;
 }
 
 /** What one frame brings besides its columns. */
@@ -61,7 +64,12 @@ export interface PartitionMeta {
     /** Where the time of deduplication stands; -1 before the first event. */
     dedupSlot: number;
     ledger: LedgerCounts;
+    /** The latest time of receipt, and how many dead letters went with age. */
+    ingestTimeMs: number | null;
+    removedLetters: number;
     definitions: MetricDefinition[];
+    /** Of each definition, in the same order: what ties its panes to the ledger (`PartialPanes`). */
+    counted: { acceptedBefore: number | null; aged: number }[];
   }[];
 }
 
@@ -78,6 +86,8 @@ export class Partition {
   readonly tenants = new Map<string, PartitionTenant>();
   #sessionChanges: ChangeFeed;
   #deadLetters: StateWrite[] = [];
+  /** Up to where the store was searched for dead letters that are too old, by tenant. */
+  readonly #lettersFrom = new Map<string, number>();
   #erased: StateWrite[] = [];
   deadLetterBytes = 0;
   /** Whose journal the offsets count in. */
@@ -127,9 +137,10 @@ export class Partition {
 
   /** A frame that could not be decoded counts as one received, invalid event. */
   refuseFrame(frame: FrameFacts, verdict: number, bytes: Uint8Array): void {
-    const { ledger } = this.tenant(frame.tenant);
-    ledger.received++;
-    ledger.invalid++;
+    const state = this.tenant(frame.tenant);
+    state.ledger.received++;
+    state.ledger.invalid++;
+    state.ingestTimeMs = Math.max(state.ingestTimeMs, frame.ingestTimeMs);
     const { ingestTimeMs, format } = frame;
     this.#keep(frame, 0, { verdict, path: "", eventId: "", ingestTimeMs, format, raw: bytes.slice() });
   }
@@ -201,8 +212,10 @@ export class Partition {
 
   /** All that changed since the last snapshot, with the offset that it covers, to be committed in one transaction. */
   snapshot(): StateWrite[] {
-    const writes = [...this.#erased, ...this.#deadLetters];
+    const writes = this.#erased;
     this.#erased = [];
+    for (const state of this.tenants.values()) this.#forgetLetters(state, writes);
+    for (const write of this.#deadLetters) writes.push(write);
     this.#deadLetters = [];
     this.deadLetterBytes = 0;
     for (const [tenant, state] of this.tenants) {
@@ -228,6 +241,14 @@ export class Partition {
       const state = this.tenant(saved.tenant);
       state.define(saved.definitions.map((definition) => this.#plans.of(metricDefinition.parse(definition))));
       state.ledger = { ...emptyLedger(), ...saved.ledger };
+      state.ingestTimeMs = saved.ingestTimeMs ?? -Infinity;
+      state.removedLetters = saved.removedLetters;
+      saved.definitions.forEach(({ name }, index) => {
+        const panes = state.metrics.get(name);
+        if (panes === undefined) return;
+        panes.acceptedBefore = saved.counted[index]?.acceptedBefore ?? null;
+        panes.agedEvents = saved.counted[index]?.aged ?? 0;
+      });
       state.dedup.restore(this.#cold.range("dedup", [saved.tenant], [saved.tenant + PREFIX_END]), saved.dedupSlot);
       state.restoreClock(saved.watermarkMs ?? -Infinity, saved.watermarkIngestMs ?? -Infinity);
       state.sessions.restore();
@@ -261,7 +282,10 @@ export class Partition {
         watermarkIngestMs: Number.isFinite(state.watermarkIngestMs) ? state.watermarkIngestMs : null,
         dedupSlot: state.dedup.slot,
         ledger: state.ledger,
+        ingestTimeMs: Number.isFinite(state.ingestTimeMs) ? state.ingestTimeMs : null,
+        removedLetters: state.removedLetters,
         definitions: [...state.metrics.values()].map((panes) => panes.plan.definition),
+        counted: [...state.metrics.values()].map(({ acceptedBefore, agedEvents }) => ({ acceptedBefore, aged: agedEvents })),
       })),
     };
   }
@@ -269,12 +293,31 @@ export class Partition {
   #keep(frame: FrameFacts, row: number, letter: DeadLetter): void {
     const value = encodeDeadLetter(letter);
     this.deadLetterBytes += value.length;
-    this.#deadLetters.push({ table: "dead-letters", key: [frame.tenant, frame.offset, row], value });
+    // By time of receipt, and with the host: offsets of another host's journal are other records.
+    const key = [frame.tenant, frame.ingestTimeMs, this.host, frame.offset, row];
+    this.#deadLetters.push({ table: DEAD_LETTERS, key, value });
+  }
+
+  /**
+   * Takes out the dead letters that are too old. Which ones a snapshot leaves follows from its offset alone: all that were
+   * received from a time on which the journal has set, whenever snapshots before it were taken.
+   */
+  #forgetLetters(state: PartitionTenant, writes: StateWrite[]): void {
+    const { tenant, lettersFromMs } = state;
+    const kept = this.#deadLetters.filter(({ key }) => key[0] !== tenant || Number(key[1]) >= lettersFromMs);
+    state.removedLetters += this.#deadLetters.length - kept.length;
+    this.#deadLetters = kept;
+    if (!(lettersFromMs > (this.#lettersFrom.get(tenant) ?? -Infinity))) return;
+    this.#lettersFrom.set(tenant, lettersFromMs);
+    for (const { key } of this.#cold.range(DEAD_LETTERS, [tenant], [tenant, lettersFromMs])) {
+      writes.push({ table: DEAD_LETTERS, key, value: undefined });
+      state.removedLetters++;
+    }
   }
 }
 
 function rulesOf(rules: PartitionRules): PartitionMeta["rules"] {
-  const { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention } = rules;
+  const { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention, deadLetterRetentionMs } = rules;
   const { fineMs, minuteMs, allMs } = paneRetention;
-  return { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention: { fineMs, minuteMs, allMs } };
+  return { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention: { fineMs, minuteMs, allMs }, deadLetterRetentionMs };
 }

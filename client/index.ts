@@ -26,6 +26,7 @@ export type {
   RealtimeAnswer,
   SessionAnswer,
 } from "./query.ts";
+export type { AuditCheck, AuditFigures, AuditReport } from "../protocol/audit-report.ts";
 export { ServerError } from "./server-error.ts";
 export type { WebSocketConstructor, WebSocketLike } from "./socket.ts";
 export { Subscription, type ChannelChange, type OnChange } from "./subscription.ts";

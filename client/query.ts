@@ -1,4 +1,5 @@
 /** Questions over HTTP, typed: one method for each route of the protocol. Errors are those of `http.ts`. */
+import type { AuditReport } from "../protocol/audit-report.ts";
 import type { MetricDefinition, MetricDefinitionInput } from "../protocol/metric-definition.ts";
 import { HttpApi, type CallOptions, type HttpOptions } from "./http.ts";
 
@@ -150,6 +151,11 @@ export class QueryApi {
     if (filter.limit !== undefined) search.set("limit", String(filter.limit));
     if (filter.code !== undefined) search.set("code", filter.code);
     return this.#http.call("GET", `/v1/dead-letters?${search.toString()}`, undefined, options);
+  }
+
+  /** Checks the sums of the tenant's ledger; may take half a minute. Scope admin. */
+  audit(options?: CallOptions): Promise<AuditReport> {
+    return this.#http.call("GET", "/v1/audit", undefined, options);
   }
 
   startExport(timeRange: QueryTimeRange, options?: CallOptions): Promise<ExportAnswer> {

@@ -79,6 +79,11 @@ const settings = {
       description: "For how long panes live in memory; at least the allowed lateness. Higher answers longer ranges live",
       defaultText: "the allowed lateness",
     }),
+  deadLetterRetentionMs: integer(HOUR_MS, 3_650 * DAY_MS)
+    .default(90 * DAY_MS)
+    .meta({
+      description: "For how long after receipt dead letters can be listed and sent again. Higher takes disk",
+    }),
   sessionGapMs: integer(1_000, DAY_MS)
     .default(30 * MINUTE_MS)
     .meta({

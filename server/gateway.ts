@@ -21,7 +21,7 @@ import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
-import type { Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
+import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
 
 export interface GatewayOptions {
   readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };
@@ -32,6 +32,7 @@ export interface GatewayOptions {
   readonly describeMetric: DescribeMetric;
   readonly queryService: QueryService;
   readonly exportJobs: ExportJobs;
+  readonly auditor: Auditor;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   readonly version: string;

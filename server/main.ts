@@ -9,12 +9,13 @@ import type { WeirError } from "../protocol/error-codes.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import { outputsOf } from "../actors/aggregates/registry.ts";
 import { openControl, type Control } from "../storage/control.ts";
-import { openDataDirectory, type DataDirectory } from "../storage/data-directory.ts";
+import { migrateDataDirectory, openDataDirectory, type DataDirectory } from "../storage/data-directory.ts";
 import { passPoint } from "../workers/crash-points.ts";
-import type { HostOptions } from "../workers/host-options.ts";
+import { dedupKeyOf, type HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
 import { JobPool } from "../workers/pool.ts";
+import { AuditService } from "./audit/service.ts";
 import type { Config } from "./config.ts";
 import { Exports } from "./exports.ts";
 import { createGateway } from "./gateway.ts";
@@ -64,6 +65,8 @@ async function start(
   undo: (() => unknown)[],
   onListening: (server: RunningServer) => void,
 ): Promise<RunningServer> {
+  const migrated = await migrateDataDirectory(config.data);
+  if (migrated.length > 0) log.info({ formats: migrated }, "data directory migrated");
   const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
   undo.push(() => directory.close());
   const control = openControl(directory.controlPath);
@@ -97,6 +100,13 @@ async function start(
   undo.push(() => warehouse.stop());
 
   const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, hostOptions.length) });
+  const queries = new Queries({
+    control,
+    live,
+    retention: retentionOf(config),
+    warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
+    now,
+  });
   const pool = new JobPool();
   undo.push(() => pool.close());
   const gateway = createGateway({
@@ -106,11 +116,13 @@ async function start(
     channels: live,
     liveData: live,
     describeMetric: (definition) => ({ outputs: outputsOf(definition.aggregates), bounds: boundsOf(definition) }),
-    queryService: new Queries({
-      control,
+    queryService: queries,
+    auditor: new AuditService({
+      snapshot: () => hosts.snapshot(),
+      readFigures: (tenant) => pool.readFigures({ tenant, partitions: hostOptions[0]?.partitionPaths ?? [] }),
       live,
-      retention: retentionOf(config),
-      warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
+      queries,
+      warehouse,
       now,
     }),
     exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),
@@ -166,7 +178,6 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
   const hosts = Math.min(Math.max(1, config.hostThreads), directory.partitionCount);
   // Hosts of before keep their journals: their partitions are brought up to date from there, their rows sent from there.
   const journals = Math.max(hosts, ...directory.existingHosts().map((host) => host + 1));
-  const seed = new DataView(directory.seed.buffer, directory.seed.byteOffset);
   const shared = {
     hosts,
     partitionCount: directory.partitionCount,
@@ -174,11 +185,12 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
     partitionPaths: Array.from({ length: directory.partitionCount }, (_, id) => ({ id, path: directory.partitionPath(id) })),
     metricsPath: directory.metricsPath(0),
     rules: {
-      dedupKey: { low: seed.getUint32(0, true), high: seed.getUint32(4, true) },
+      dedupKey: dedupKeyOf(directory.seed),
       dedupHorizonMs: config.dedupHorizonMs,
       allowedLatenessMs: config.allowedLatenessMs,
       gapMs: config.sessionGapMs,
       paneRetention: retentionOf(config),
+      deadLetterRetentionMs: config.deadLetterRetentionMs,
     },
     epoch: randomUUID(),
     partialEveryMs: config.partialEveryMs,

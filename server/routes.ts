@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { LiveData, Publisher } from "../workers/ports.ts";
 import type { Admission } from "./admission.ts";
+import { auditRoutes } from "./api/audit.ts";
 import { deadLetterRoutes } from "./api/dead-letters.ts";
 import { eventsRoutes } from "./api/events.ts";
 import { exportRoutes } from "./api/exports.ts";
@@ -13,7 +14,7 @@ import { healthRoutes } from "./health.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Route } from "./route.ts";
-import type { Control, DescribeMetric, ExportJobs, QueryService, Readiness } from "./services.ts";
+import type { Auditor, Control, DescribeMetric, ExportJobs, QueryService, Readiness } from "./services.ts";
 
 export interface RouteServices {
   readonly admission: Admission;
@@ -23,6 +24,7 @@ export interface RouteServices {
   readonly describeMetric: DescribeMetric;
   readonly queryService: QueryService;
   readonly exportJobs: ExportJobs;
+  readonly auditor: Auditor;
   readonly metrics: GatewayMetrics;
   readonly version: string;
   now(): number;
@@ -39,6 +41,7 @@ export function allRoutes(services: RouteServices): readonly Route[] {
     ...catalogRoutes(services),
     ...sessionRoutes(services),
     ...deadLetterRoutes(services),
+    ...auditRoutes(services),
     ...exportRoutes(services),
     ...healthRoutes(services.readiness),
     {

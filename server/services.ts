@@ -2,6 +2,7 @@
  * What the gateway calls beside the partition hosts (`workers/ports.ts`): the control store, questions and jobs.
  * The composition root passes the real ones; tests of the gateway pass simple ones.
  */
+import type { AuditReport } from "../protocol/audit-report.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import type { WindowName } from "../protocol/windows.ts";
@@ -90,6 +91,11 @@ export interface ExportJobs {
   start(tenant: TenantId, range: TimeRange): Promise<ExportStatus>;
   /** undefined when the tenant has no such job. */
   status(tenant: TenantId, id: string): Promise<ExportStatus | undefined>;
+}
+
+/** Checks the sums of one tenant's ledger. */
+export interface Auditor {
+  audit(tenant: TenantId): Promise<AuditReport>;
 }
 
 export type WarehouseState = "ready" | "pending" | "off";

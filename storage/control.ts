@@ -187,8 +187,8 @@ export class Control {
 }
 
 /** Opens the control store at `DataDirectory.controlPath`. Any number of threads and processes may. */
-export function openControl(path: string): Control {
-  return new Control(LmdbStore.open(path, { fresh: true }));
+export function openControl(path: string, { readOnly = false }: { readOnly?: boolean } = {}): Control {
+  return new Control(LmdbStore.open(path, { fresh: true, readOnly }));
 }
 
 /** After every metric name and writer id. */

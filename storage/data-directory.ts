@@ -30,8 +30,24 @@ export const DATA_FORMAT = 1;
 const PARTITIONS_MAX = 1_000;
 const SEED_BYTES = 16;
 
+/**
+ * What makes a directory of one format into one of the next. It runs under the lock, before anything else opens the directory,
+ * and `weir.json` names the new format only after it: cut short, it runs again from its start, so it must bear that.
+ */
+export type Migration = (path: string) => void | Promise<void>;
+
+/** By the format that each starts from. Empty: there has been one format so far. */
+export const migrations: ReadonlyMap<number, Migration> = new Map();
+
+/** The formats of a version of Weir; tests put others in the place of ours. */
+export interface Formats {
+  readonly format: number;
+  readonly migrations: ReadonlyMap<number, Migration>;
+}
+const ours: Formats = { format: DATA_FORMAT, migrations };
+
 const identity = z.object({
-  format: z.literal(DATA_FORMAT),
+  format: z.int().min(1),
   partitions: z.int().min(1).max(PARTITIONS_MAX),
   createdMs: z.number(),
   seedHex: z.string().regex(/^[0-9a-f]{32}$/),
@@ -98,7 +114,7 @@ export function openDataDirectory(path: string, { partitions, nowMs }: { partiti
     makeFolder(resolve(path));
     const release = lockDirectory(path);
     try {
-      const found = readIdentity(path) ?? createIdentity(path, partitions, nowMs);
+      const found = readIdentity(path, DATA_FORMAT) ?? createIdentity(path, partitions, nowMs);
       return new DataDirectory(path, found, release);
     } catch (error) {
       release();
@@ -110,21 +126,59 @@ export function openDataDirectory(path: string, { partitions, nowMs }: { partiti
 /** Reads what the directory is, without a lock and without changing it. WEIR_START_DATA_UNUSABLE when it is not there. */
 export function readDataDirectory(path: string): DataDirectory {
   return usable(path, () => {
-    const found = readIdentity(path);
+    const found = readIdentity(path, DATA_FORMAT);
     if (found === undefined) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} has no weir.json.`);
     return new DataDirectory(path, found, () => undefined);
   });
 }
 
-function readIdentity(path: string): Identity | undefined {
+/**
+ * Brings an older directory to the format of today, step by step, before it is opened. A directory that is missing or of today
+ * is left alone, and so is a newer one: WEIR_START_DATA_FORMAT, as for one from which no migration leads. Returns the formats
+ * that it has come through. The other errors are those of `openDataDirectory`.
+ */
+export async function migrateDataDirectory(path: string, formats: Formats = ours): Promise<readonly number[]> {
+  if (usable(path, () => stepsOf(path, formats)).length === 0) return [];
+  const release = usable(path, () => lockDirectory(path));
+  try {
+    // Again: another server may have done it meanwhile.
+    const steps = stepsOf(path, formats);
+    for (const from of steps) {
+      await formats.migrations.get(from)?.(path);
+      const identityNow = readIdentity(path, from);
+      if (identityNow !== undefined) writeIdentity(path, { ...identityNow, format: from + 1 });
+    }
+    return steps;
+  } finally {
+    release();
+  }
+}
+
+function stepsOf(path: string, formats: Formats): number[] {
+  const found = existsSync(path) ? readIdentity(path) : undefined;
+  if (found === undefined || found.format === formats.format) return [];
+  const steps = Array.from({ length: Math.max(0, formats.format - found.format) }, (_, step) => found.format + step);
+  if (steps.length > 0 && steps.every((from) => formats.migrations.has(from))) return steps;
+  throw unknownFormat(path, found.format);
+}
+
+/** `format`: the one that it must be of. */
+function readIdentity(path: string, format?: number): Identity | undefined {
   const file = join(path, "weir.json");
   if (!existsSync(file)) return undefined;
   const text = readFileSync(file, "utf8");
+  let found: Identity;
   try {
-    return identity.parse(JSON.parse(text));
+    found = identity.parse(JSON.parse(text));
   } catch (cause) {
-    throw new WeirError("WEIR_START_DATA_FORMAT", `${file} is not of format ${DATA_FORMAT}.`, { cause });
+    throw new WeirError("WEIR_START_DATA_FORMAT", `${file} cannot be read.`, { cause });
   }
+  if (format !== undefined && found.format !== format) throw unknownFormat(path, found.format);
+  return found;
+}
+
+function unknownFormat(path: string, format: number): WeirError {
+  return new WeirError("WEIR_START_DATA_FORMAT", `${path} is of format ${format}; this version reads ${DATA_FORMAT}.`);
 }
 
 function createIdentity(path: string, partitions: number, nowMs: number): Identity {
@@ -134,11 +188,16 @@ function createIdentity(path: string, partitions: number, nowMs: number): Identi
   }
   const seedHex = randomBytes(SEED_BYTES).toString("hex");
   const created: Identity = { format: DATA_FORMAT, partitions, createdMs: nowMs, seedHex };
+  writeIdentity(path, created);
+  return created;
+}
+
+/** All of it or nothing, and on disk when it returns. */
+function writeIdentity(path: string, content: Identity): void {
   const draft = join(path, "weir.json.new");
-  writeFileSync(draft, `${JSON.stringify(created, null, 2)}\n`, { flush: true });
+  writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { flush: true });
   renameSync(draft, join(path, "weir.json"));
   syncFolder(path);
-  return created;
 }
 
 /** Not `recursive`: Node 20 then never returns where folders cannot be made, such as under /proc. */

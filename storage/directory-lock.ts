@@ -29,6 +29,11 @@ export function lockDirectory(path: string): () => void {
   };
 }
 
+/** WEIR_START_DATA_IN_USE when a living process has the directory. Takes nothing and writes nothing. */
+export function assertUnlocked(path: string): void {
+  assertDead(join(path, "LOCK"));
+}
+
 function takeOver(file: string, draft: string): void {
   assertDead(file);
   // Of several that find the same dead lock, one gets the claim and looks again before it replaces the lock.

@@ -4,6 +4,7 @@
  */
 import type { TenantId } from "../protocol/ids.ts";
 import { decodeDeadLetter, deadLetterCode } from "../actors/dead-letter.ts";
+import { DEAD_LETTERS } from "../actors/partition.ts";
 import type { Session } from "../actors/session.ts";
 import { deadLetterText } from "./dead-letter-text.ts";
 import type { HostOptions } from "./host-options.ts";
@@ -57,8 +58,12 @@ export async function answerQuestion(
     case "deadLetters": {
       // Dead letters reach the store with a snapshot.
       await host.snapshots.takeFresh(nowMs);
-      return deadLettersOf(host, options, ask as HostQuestions["deadLetters"]["ask"]);
+      return deadLettersOf(host, ask as HostQuestions["deadLetters"]["ask"]);
     }
+    case "snapshot":
+      await host.metricHost.writeRows();
+      await host.snapshots.takeFresh(nowMs);
+      return host.journal.appendedOffset;
     case "drain":
       return null;
   }
@@ -104,21 +109,21 @@ function ledgerOf(host: OpenHost, tenant: TenantId): Ledger {
   return sum;
 }
 
-function deadLettersOf(host: OpenHost, options: HostOptions, ask: HostQuestions["deadLetters"]["ask"]): DeadLetterView[] {
+function deadLettersOf(host: OpenHost, ask: HostQuestions["deadLetters"]["ask"]): DeadLetterView[] {
   const views: DeadLetterView[] = [];
   for (const store of host.stores.values()) {
     let left = ask.limit;
     // The latest first.
-    for (const { key, value } of store.range("dead-letters", [ask.tenant], [`${ask.tenant}\0`], { reverse: true })) {
+    for (const { key, value } of store.range(DEAD_LETTERS, [ask.tenant], [`${ask.tenant}\0`], { reverse: true })) {
       if (left <= 0) break;
       const letter = decodeDeadLetter(value);
       const code = deadLetterCode(letter);
       if (ask.code !== undefined && ask.code !== code) continue;
       left--;
       views.push({
-        host: options.host,
-        offset: Number(key[1]),
-        index: Number(key[2]),
+        host: Number(key[2]),
+        offset: Number(key[3]),
+        index: Number(key[4]),
         code,
         path: letter.path === "" ? null : letter.path,
         eventId: letter.eventId,

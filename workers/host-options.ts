@@ -1,4 +1,5 @@
 /** What a host is told at its start; plain data, so that it can cross to a thread. */
+import type { DedupKey } from "../actors/deduplicate.ts";
 import type { PartitionRules } from "../actors/partition.ts";
 
 export interface HostOptions {
@@ -15,6 +16,12 @@ export interface HostOptions {
   readonly snapshotEveryMs: number;
   /** Records younger than this stay in the journal, whatever has been snapshotted and stored. */
   readonly journalRetentionMs: number;
+}
+
+/** The secret of deduplication, from the seed of the data directory. It never changes, or remembered ids would mean nothing. */
+export function dedupKeyOf(seed: Uint8Array): DedupKey {
+  const words = new DataView(seed.buffer, seed.byteOffset);
+  return { low: words.getUint32(0, true), high: words.getUint32(4, true) };
 }
 
 /** Which host a partition, and a metric actor, lives on. */

@@ -155,6 +155,12 @@ export class Hosts implements LiveData, Channels {
     if (this.count > 1 && metrics.length > 0) await this.#askAll("recollect", { tenant, metrics });
   }
 
+  /** Writes everything that waits for a tick: pane rows, snapshots. Resolves with how far each host's journal is. */
+  async snapshot(): Promise<readonly number[]> {
+    await this.#collect();
+    return this.#askAll("snapshot", null);
+  }
+
   open(
     address: ChannelAddress,
     since: { epoch: string; seq: number } | undefined,

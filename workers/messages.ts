@@ -31,6 +31,8 @@ export interface HostQuestions {
   deadLetters: { ask: { tenant: TenantId; limit: number; code?: string }; answer: readonly DeadLetterView[] };
   ledger: { ask: { tenant: TenantId }; answer: Ledger };
   clock: { ask: { tenant: TenantId }; answer: TenantClock };
+  /** Write pane rows that wait, and a snapshot of every partition; answered with the end of the journal after that. */
+  snapshot: { ask: null; answer: number };
   open: { ask: { address: ChannelAddress; since: { epoch: string; seq: number } | undefined }; answer: ChannelOpening };
   /** Finish turns, flush, snapshot, close the store. */
   drain: { ask: null; answer: null };

@@ -97,7 +97,8 @@ export async function runHost(
     await open.partitionHost.finish();
     await open.partitionHost.collect();
     await open.metricHost.writeRows();
-    await open.snapshots.take(environment.now());
+    // One that is under way may have begun before the last records.
+    await open.snapshots.takeFresh(environment.now());
     state = "stopped";
     await open.close();
   };

@@ -1,25 +1,30 @@
 /** `weir audit`: proves that the ledger balances, offline on a data directory or beside a running server. */
 import type { Command } from "commander";
-import { runAudit, type AuditReport } from "../../server/audit.ts";
-import { printJson, printLine } from "../connect-options.ts";
-import { exitCodes, exitCodesHelp } from "../exit-codes.ts";
-import { UsageError } from "../failure.ts";
-import { formatCell } from "../table.ts";
+import { auditSums, type AuditCheck, type AuditFigures, type AuditReport } from "../../protocol/audit-report.ts";
+import { auditDirectory } from "../../server/audit/directory.ts";
+import { clientFor, printJson, printLine } from "../connect-options.ts";
+import { auditExitCodes } from "../exit-codes.ts";
+import { UsageError, writeFailure } from "../failure.ts";
+import { formatNumber, formatTable, type Row } from "../table.ts";
 
 interface AuditFlags {
   readonly data?: string;
+  readonly questdb?: string;
   readonly url?: string;
   readonly key?: string;
+  readonly partitions?: boolean;
   readonly json?: boolean;
 }
 
 export function addAuditCommand(program: Command): void {
   program
     .command("audit")
-    .description("Check that received = accepted + duplicates + dead letters, in the journal, the state and the warehouse")
-    .option("--data <folder>", "a data directory whose server is stopped (environment: WEIR_DATA)")
+    .description("Check that received = accepted + duplicates + dead letters, in the state, the journal and the warehouse")
+    .option("--data <folder>", "a data directory whose server is stopped (environment: WEIR_DATA); nothing of it is changed")
+    .option("--questdb <url>", "with --data: a QuestDB that runs, to count its rows")
     .option("--url <url>", "a running server (environment: WEIR_URL)")
-    .option("--key <key>", "an admin key for --url (environment: WEIR_KEY)")
+    .option("--key <key>", "an admin key for --url (environment: WEIR_KEY); its tenant is checked")
+    .option("--partitions", "a line for each partition")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -27,7 +32,8 @@ export function addAuditCommand(program: Command): void {
 Examples:
   weir audit --data ./data
   weir audit --url http://127.0.0.1:7070 --key weir_demo_... --json
-${exitCodesHelp}`,
+
+Exit codes: 0 balanced, 1 a sum is broken, 2 not everything could be checked, 64 wrong usage`,
     )
     .action(audit);
 }
@@ -36,25 +42,91 @@ async function audit(flags: AuditFlags): Promise<void> {
   if (flags.data !== undefined && flags.url !== undefined) throw new UsageError("--data goes without --url");
   const data = flags.data ?? (flags.url === undefined ? process.env["WEIR_DATA"] : undefined);
   const url = data === undefined ? (flags.url ?? process.env["WEIR_URL"]) : undefined;
-  const key = flags.key ?? process.env["WEIR_KEY"];
   if (data === undefined && url === undefined) throw new UsageError("give --data or --url");
-  const report = await runAudit({
-    ...(data !== undefined && { data }),
-    ...(url !== undefined && { url }),
-    ...(key !== undefined && { key }),
-  });
-  if (flags.json === true) printJson(report);
-  else printReport(report);
-  if (!report.ok) process.exitCode = exitCodes.auditImbalance;
+  if (data === undefined && flags.questdb !== undefined) throw new UsageError("--questdb goes with --data");
+  try {
+    const report = data === undefined ? await auditServer(url ?? "", flags) : await auditDirectory(data, flags.questdb);
+    if (flags.json === true) printJson(report);
+    else printReport(report, flags.partitions === true);
+    process.exitCode = auditExitCodes[report.result];
+  } catch (error) {
+    writeFailure(error, flags.json === true);
+    process.exitCode = auditExitCodes.unchecked;
+  }
 }
 
-function printReport({ checks, ok }: AuditReport): void {
-  for (const check of checks) {
-    const figures = check.ok
-      ? formatCell(check.actual)
-      : `expected ${formatCell(check.expected)}, found ${formatCell(check.actual)}`;
-    printLine(`${check.ok ? "✓" : "✗"} ${check.name}: ${figures}`);
+const REQUEST_TIMEOUT_MS = 120_000;
+
+async function auditServer(url: string, { key }: AuditFlags): Promise<AuditReport> {
+  const client = clientFor({ url, ...(key !== undefined && { key }) }, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
+  try {
+    return await client.audit();
+  } finally {
+    await client.close({ timeoutMs: 0 });
   }
-  const wrong = checks.filter((check) => !check.ok).length;
-  printLine(ok ? `balanced: ${checks.length} checks` : `NOT balanced: ${wrong} of ${checks.length} checks`);
+}
+
+function printReport({ figures, checks, result }: AuditReport, byPartition: boolean): void {
+  if (figures.length > 0) printLine(`${formatTable(byPartition ? figures.map(rowOf) : tenantRows(figures))}\n`);
+  for (const [sum, statement] of Object.entries(auditSums)) {
+    const all = checks.filter((check) => check.sum === sum);
+    for (const check of all) if (check.state === "broken") printLine(`✗ ${sum}${placeOf(check)}: ${differenceOf(check)}`);
+    for (const note of new Set(all.filter(({ state }) => state === "unchecked").map(({ note: text }) => text))) {
+      printLine(`? ${sum} could not be checked: ${note ?? ""}`);
+    }
+    for (const note of new Set(all.filter(({ state }) => state === "skipped").map(({ note: text }) => text))) {
+      printLine(`- ${sum} left out: ${note ?? ""}`);
+    }
+    if (all.length > 0 && all.every(({ state }) => state === "holds")) printLine(`✓ ${sum}: ${statement}`);
+  }
+  const broken = checks.filter(({ state }) => state === "broken").length;
+  if (result === "imbalance") printLine(`NOT balanced: ${broken} of ${checks.length} sums are broken`);
+  else printLine(result === "balanced" ? `balanced: ${checks.length} sums` : "not broken, but not everything could be checked");
+}
+
+function placeOf({ tenant, partition }: AuditCheck): string {
+  if (tenant === null) return "";
+  return partition === null ? `, ${tenant}` : `, ${tenant}, partition ${partition}`;
+}
+
+function differenceOf({ sum, expected, actual, note }: AuditCheck): string {
+  if (expected === null || actual === null) return note ?? "";
+  return `${auditSums[sum]}${note === null ? "" : ` (${note})`}: expected ${formatNumber(expected)}, found ${formatNumber(actual)}`;
+}
+
+function rowOf(figures: AuditFigures): Row {
+  const { tenant, partition, received, accepted, duplicate, late, invalid } = figures;
+  const { deadLettersKept, deadLettersRemoved, eventsInPanes, eventsAged, rawRows } = figures;
+  return {
+    tenant,
+    partition: String(partition),
+    received,
+    accepted,
+    duplicate,
+    late,
+    invalid,
+    "dead letters": deadLettersKept,
+    removed: deadLettersRemoved,
+    "in panes": eventsInPanes,
+    aged: eventsAged,
+    "raw rows": rawRows,
+  };
+}
+
+/** Sums over partitions; a figure that one of them does not have is not summed. */
+function tenantRows(figures: readonly AuditFigures[]): Row[] {
+  const byTenant = new Map<string, Record<string, unknown>>();
+  for (const each of figures) {
+    const { partition: _one, ...row } = rowOf(each);
+    const sum = byTenant.get(each.tenant);
+    if (sum === undefined) {
+      byTenant.set(each.tenant, row);
+      continue;
+    }
+    for (const [name, value] of Object.entries(row)) {
+      if (name === "tenant") continue;
+      sum[name] = typeof value === "number" && typeof sum[name] === "number" ? sum[name] + value : null;
+    }
+  }
+  return [...byTenant.values()];
 }

@@ -23,14 +23,15 @@ const KIND_KEY = Uint8Array.of(0);
 /**
  * Opens the environment in the folder, made when missing. `kind` names what it holds and its format, such as
  * `weir-journal/1`: WEIR_START_DATA_FORMAT when it holds something else, WEIR_START_DATA_UNUSABLE when it cannot be opened.
+ * `readOnly` is for tools on a directory without a server: nothing of it changes but LMDB's lock file.
  */
-export function openEnvironment(path: string, kind: string): ByteTable {
-  const table = openTable(path);
+export function openEnvironment(path: string, kind: string, { readOnly = false }: { readOnly?: boolean } = {}): ByteTable {
+  const table = openTable(path, readOnly);
   const found = table.getBinary(KIND_KEY);
-  if (found === undefined) {
+  if (found === undefined && !readOnly) {
     table.putSync(KIND_KEY, Buffer.from(kind));
-  } else if (found.toString() !== kind) {
-    const detail = `${path} holds ${found.toString().slice(0, 40)} and not ${kind}.`;
+  } else if (found?.toString() !== kind) {
+    const detail = `${path} holds ${found?.toString().slice(0, 40) ?? "nothing"} and not ${kind}.`;
     void table.close();
     throw new WeirError("WEIR_START_DATA_FORMAT", detail);
   }
@@ -46,10 +47,11 @@ export function environmentBytes(path: string): number {
   return statSync(dataFile(path)).size;
 }
 
-function openTable(path: string): ByteTable {
+function openTable(path: string, readOnly: boolean): ByteTable {
   try {
     return open<Uint8Array, Uint8Array>({
       path,
+      readOnly,
       noSubdir: false,
       encoding: "binary",
       keyEncoding: "binary",

@@ -178,9 +178,9 @@ export class JournalReader {
 }
 
 /** WEIR_START_DATA_UNUSABLE when there is no journal at the path yet. */
-export function openJournalReader(path: string): JournalReader {
+export function openJournalReader(path: string, options: { readOnly?: boolean } = {}): JournalReader {
   if (!environmentExists(path)) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} holds no journal.`);
-  return new JournalReader(openEnvironment(path, KIND));
+  return new JournalReader(openEnvironment(path, KIND, options));
 }
 
 /** The first offset kept and the last one there; `last` is `first - 1` when none is. */

@@ -7,7 +7,7 @@
 import { assert } from "../../protocol/assert.ts";
 import type { Store, StoreEntry, StoreKey, StoreWrite } from "../ports.ts";
 import { checkKey, decodeKey, encodeKey, encodeKeyFast, tableEnd } from "../store-key.ts";
-import { type ByteTable, environmentBytes, openEnvironment } from "./environment.ts";
+import { type ByteTable, environmentBytes, environmentExists, openEnvironment } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
 
 const KIND = "weir-store/1";
@@ -20,16 +20,20 @@ export class LmdbStore implements Store {
   #pending: (readonly StoreWrite[])[] = [];
   #closed = false;
 
-  private constructor(path: string, fresh: boolean) {
+  private constructor(path: string, fresh: boolean, readOnly: boolean) {
     this.#path = path;
     this.#fresh = fresh;
-    this.#table = openEnvironment(path, KIND);
+    this.#table = openEnvironment(path, KIND, { readOnly });
     this.#commits = new GroupCommit(this.#table, () => this.#fill());
   }
 
   /** Opens the store in a folder of its own, made when missing. `fresh`: others write it too. Errors: `openEnvironment`. */
-  static open(path: string, { fresh = false }: { fresh?: boolean } = {}): LmdbStore {
-    return new LmdbStore(path, fresh);
+  static open(path: string, { fresh = false, readOnly = false }: { fresh?: boolean; readOnly?: boolean } = {}): LmdbStore {
+    return new LmdbStore(path, fresh, readOnly);
+  }
+
+  static exists(path: string): boolean {
+    return environmentExists(path);
   }
 
   get(table: string, key: StoreKey): Uint8Array | undefined {

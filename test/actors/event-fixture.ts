@@ -29,6 +29,7 @@ export const rules: PartitionRules = {
   dedupKey: { low: 0x01234567, high: 0x89abcdef },
   dedupHorizonMs: DAY_MS,
   paneRetention: { fineMs: HOUR_MS, minuteMs: DAY_MS, allMs: 40 * DAY_MS },
+  deadLetterRetentionMs: 90 * DAY_MS,
 };
 
 export function event(timeMs: number, rest: Partial<TestEvent> = {}): TestEvent {

@@ -2,11 +2,13 @@
  * The replay law: (snapshot at any record + the records after it) gives the state of never having stopped: the next snapshot
  * writes the same bytes under the same keys, and the store ends up the same. It holds across changed, removed and returning
  * metrics, duplicates, late and refused events, and ingest times that run backwards.
- * And what a snapshot in between does not change: panes, ledger, watermark, dead letters.
+ * And what a snapshot in between does not change: panes, ledger, watermark, dead letters and which of them are too old.
+ * The ledger's sums hold: dead letters kept and removed, events in panes and aged.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { ByteReader } from "../../protocol/bytes.ts";
 import type { Offset, PartitionId } from "../../protocol/ids.ts";
 import { metricDefinition, type MetricDefinition } from "../../protocol/metric-definition.ts";
 import { verdictOf } from "../../protocol/verdicts.ts";
@@ -33,6 +35,7 @@ const tight: PartitionRules = {
   allowedLatenessMs: 2 * DAY_MS,
   dedupHorizonMs: 6 * HOUR_MS,
   paneRetention: { fineMs: 10 * MINUTE_MS, minuteMs: 2 * HOUR_MS, allMs: 3 * DAY_MS },
+  deadLetterRetentionMs: 8 * HOUR_MS,
 };
 
 type Step =
@@ -169,9 +172,21 @@ test("snapshots in between leave panes, dead letters and the ledger as they woul
       for (const [name, state] of one.tenants) {
         const other = two.tenants.get(name);
         assert.deepEqual(
-          [state.ledger, state.watermarkMs, state.dedup.count],
-          [other?.ledger, other?.watermarkMs, other?.dedup.count],
+          [state.ledger, state.watermarkMs, state.dedup.count, state.removedLetters],
+          [other?.ledger, other?.watermarkMs, other?.dedup.count, other?.removedLetters],
         );
+        const { late, invalid } = state.ledger;
+        const kept = [...often.range("dead-letters", [name], [`${name}\0`])];
+        assert.equal(kept.length, late + invalid - state.removedLetters, "every dead letter is kept or counted as removed");
+        for (const { plan, acceptedBefore, agedEvents } of state.metrics.values()) {
+          if (!plan.countsAll) continue;
+          const key = [name, plan.definition.name];
+          const counted = [...often.range("panes", key, [name, `${plan.definition.name}\0`])].map(({ value }) =>
+            plan.eventsIn(plan.read(new ByteReader(value))),
+          );
+          const sum = counted.reduce((total, each) => total + each, agedEvents + (acceptedBefore ?? Number.NaN));
+          assert.equal(sum, state.ledger.accepted, `${plan.definition.name}: every accepted event is in a pane, or aged`);
+        }
       }
     }),
     { numRuns: 200 },
@@ -199,14 +214,14 @@ test("dead letters are kept with their bytes and reason, under the record and ro
     };
   });
   assert.deepEqual(letters, [
-    { key: [TENANT, 5, 1], code: "WEIR_EVENT_LATE", path: "", eventId: "late", raw: JSON.stringify(late) },
+    { key: [TENANT, 7, 0, 5, 1], code: "WEIR_EVENT_LATE", path: "", eventId: "late", raw: JSON.stringify(late) },
     {
-      key: [TENANT, 5, 2],
+      key: [TENANT, 7, 0, 5, 2],
       code: "WEIR_EVENT_TIMESTAMP_INVALID",
       path: "timestamp",
       eventId: "wrong",
       raw: JSON.stringify(wrong),
     },
-    { key: [TENANT, 6, 0], code: "WEIR_FRAME_MALFORMED", path: "", eventId: "", raw: "\x01\x02\x03" },
+    { key: [TENANT, 8, 0, 6, 0], code: "WEIR_FRAME_MALFORMED", path: "", eventId: "", raw: "\x01\x02\x03" },
   ]);
 });

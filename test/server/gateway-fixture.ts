@@ -3,6 +3,7 @@
  * and decides by what the event says, channels whose deltas a test pushes. `startGateway` closes all of it after the test.
  */
 import { once } from "node:events";
+import { auditReport } from "../../protocol/audit-report.ts";
 import type { TestContext } from "node:test";
 import { decode, encode } from "msgpackr";
 import { WebSocket } from "ws";
@@ -328,6 +329,7 @@ export async function startGateway(
     describeMetric: (definition) => ({ outputs: [...definition.aggregates], bounds: {} }),
     queryService: options.queryService ?? fakeQueryService(),
     exportJobs,
+    auditor: { audit: async () => auditReport([], []) },
     metrics,
     log: createLog({ level: "debug", destination: { write: (line) => void logLines.push(line) } }),
     version: "0.0.0",

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ErrorCode } from "../../protocol/error-codes.ts";
-import { openDataDirectory, readDataDirectory } from "../../storage/data-directory.ts";
+import { migrateDataDirectory, openDataDirectory, readDataDirectory, type Migration } from "../../storage/data-directory.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const code = (expected: ErrorCode) => ({ name: "WeirError", code: expected });
@@ -88,6 +88,39 @@ test("an unknown or newer format is refused and left alone", (context) => {
     assert.equal(readFileSync(file, "utf8"), bad);
     assert.ok(!existsSync(join(path, "LOCK")));
   }
+});
+
+test("a directory is migrated once, step by step, and a step that was cut short runs again", async (context) => {
+  const path = temporaryFolder(context);
+  openDataDirectory(path, options).close();
+  const ran: string[] = [];
+  let crash = true;
+  const formats = {
+    format: 3,
+    migrations: new Map<number, Migration>([
+      [1, () => void ran.push("1 to 2")],
+      [
+        2,
+        async (folder: string) => {
+          ran.push(`2 to 3 of ${JSON.parse(readFileSync(join(folder, "weir.json"), "utf8")).format}`);
+          await Promise.resolve();
+          if (crash) throw new Error("killed");
+        },
+      ],
+    ]),
+  };
+  const seed = readDataDirectory(path).seed;
+  await assert.rejects(migrateDataDirectory(path, formats), /killed/);
+  assert.ok(!existsSync(join(path, "LOCK")));
+  crash = false;
+  assert.deepEqual(await migrateDataDirectory(path, formats), [2]);
+  assert.deepEqual(await migrateDataDirectory(path, formats), []);
+  assert.deepEqual(ran, ["1 to 2", "2 to 3 of 2", "2 to 3 of 2"]);
+  const identity = JSON.parse(readFileSync(join(path, "weir.json"), "utf8"));
+  assert.deepEqual([identity.format, identity.seedHex], [3, Buffer.from(seed).toString("hex")]);
+  await assert.rejects(migrateDataDirectory(path), code("WEIR_START_DATA_FORMAT"), "newer than this version");
+  await assert.rejects(migrateDataDirectory(path, { format: 5, migrations: new Map([[3, () => undefined]]) }), code("WEIR_START_DATA_FORMAT"));
+  assert.deepEqual(await migrateDataDirectory(join(path, "none")), []);
 });
 
 test("data without weir.json is not given a new identity", (context) => {

@@ -12,9 +12,12 @@ import type { WeirError } from "../../protocol/error-codes.ts";
 import { decodeServerFrame } from "../../protocol/frames.ts";
 import type { TenantId } from "../../protocol/ids.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
+import { FrameBatch } from "../../workers/hand-off.ts";
 import { hostOfPartition, type HostOptions } from "../../workers/host-options.ts";
 import { Hosts } from "../../workers/hosts.ts";
-import type { HostOutcome } from "../../workers/messages.ts";
+import { inlineLine } from "../../workers/line.ts";
+import type { FromHost, HostLine, HostOutcome, ToHost } from "../../workers/messages.ts";
+import { runHost } from "../../workers/partition-worker.ts";
 import type { ChannelAddress, ChannelOpening } from "../../workers/ports.ts";
 import { BASE_MS, rules } from "../actors/event-fixture.ts";
 import { eventsBySource, frame, TENANT, type EventInput } from "./frame-fixture.ts";
@@ -102,6 +105,51 @@ const events = (from: number, count: number): EventInput[] =>
     sessionId: `s${(from + index) % 9}`,
     source: `src${(from + index) % 3}`,
   }));
+
+test("a drain that comes while a snapshot is under way leaves nothing to replay", async (context) => {
+  const folder = folderOf(context);
+  // Many partitions: the snapshot is long under way when the drain comes.
+  const partitionPaths = Array.from({ length: 64 }, (_, id) => ({ id, path: join(folder, "partitions", String(id)) }));
+  const [options] = optionsOf(folder, 1).map((each) => ({ ...each, partitionPaths, partitionCount: partitionPaths.length }));
+  assert.ok(options !== undefined);
+  const start = async () => {
+    const [line, hostEnd] = inlineLine<ToHost, FromHost>();
+    const messages: FromHost[] = [];
+    line.onMessage((message) => messages.push(message));
+    void runHost(options, hostEnd);
+    const until = async (is: (message: FromHost) => boolean): Promise<FromHost> => {
+      for (;;) {
+        const found = messages.find(is);
+        if (found !== undefined) return found;
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    };
+    const recovered = await until(({ type }) => type === "recovered");
+    return { line, until, replayed: recovered.type === "recovered" ? recovered.replayedRecords : Number.NaN };
+  };
+  const publish = (line: HostLine<ToHost, FromHost>, id: number): void => {
+    const batch = new FrameBatch();
+    batch.add(frame(id, Array.from({ length: 64 }, (_, index) => ({ id: `${id}-${index}`, sessionId: `s${index}` }))));
+    line.post({ type: "frames", ...batch.take() });
+  };
+
+  const first = await start();
+  const acked = (id: number) => first.until((each) => each.type === "outcomes" && each.outcomes.some((outcome) => outcome.id === id));
+  const answered = (id: number) => first.until((each) => each.type === "answer" && each.id === id);
+  publish(first.line, 1);
+  await acked(1);
+  first.line.post({ type: "ask", id: 1, kind: "snapshot", ask: null });
+  await new Promise((resolve) => setImmediate(resolve));
+  publish(first.line, 2);
+  await acked(2);
+  first.line.post({ type: "ask", id: 2, kind: "drain", ask: null });
+  await Promise.all([answered(1), answered(2)]);
+
+  const second = await start();
+  assert.equal(second.replayed, 0);
+  second.line.post({ type: "ask", id: 3, kind: "drain", ask: null });
+  await second.until((each) => each.type === "answer" && each.id === 3);
+});
 
 for (const [kind, inline, hosts] of [
   ["inline", true, 1],

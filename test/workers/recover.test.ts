@@ -175,6 +175,39 @@ test("1 -> 2 -> 1 hosts: partitions move with all they know, and go on counting 
   await run(1, fresh(500), true);
 });
 
+test("a partition that moves keeps its dead letters beside those that come at the same offsets of the other journal", async () => {
+  const disk = newDisk(2, PARTITIONS);
+  const late = (id: string): EventInput => ({ id, sessionId, timeMs: BASE_MS - 40 * DAY_MS });
+  const sessions = Array.from({ length: 20 }, (_, index) => `s${index}`);
+  const sessionId = sessions.find((each) => hostOfPartition(partitionOf(TENANT, each, PARTITIONS), 2) === 1) ?? "";
+  for (const [hosts, host] of [
+    [2, 1],
+    [1, 0],
+  ] as const) {
+    const running: TestHost[] = [];
+    for (let each = 0; each < hosts; each++) running.push(await started(disk, { host: each, hosts }));
+    running[host]?.partitionHost.accept([frame(0, [{ id: `new ${hosts}`, sessionId }, late("a"), late("b")])]);
+    for (const each of running) {
+      await each.partitionHost.finish();
+      await each.snapshot();
+      each.crash(disk);
+    }
+  }
+  const [host] = [await started(disk)];
+  const { store, partition } = host?.members[partitionOf(TENANT, sessionId, PARTITIONS)] ?? assert.fail();
+  const letters = [...store.range("dead-letters")];
+  assert.deepEqual(
+    letters.map(({ key }) => key.slice(2)),
+    [
+      [0, 1, 1],
+      [0, 1, 2],
+      [1, 1, 1],
+      [1, 1, 2],
+    ],
+  );
+  assert.equal(partition.tenants.get(TENANT)?.ledger.late, letters.length);
+});
+
 test("other rules after a crash: the replay decides by the old ones, new events are decided by the new ones", async () => {
   const disk = newDisk(1, PARTITIONS);
   const oldEvent = { id: "old", sessionId: "s", timeMs: BASE_MS - 20 * DAY_MS };
