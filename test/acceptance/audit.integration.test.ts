@@ -64,7 +64,10 @@ test("every accepted event is one raw row, and in the metric rows", { timeout: 1
   const report = await audit(0);
   assert.equal(report.result, "balanced");
   assert.equal(sum(report, "rawRows"), counts["accepted"]);
-  assert.ok(report.checks.every(({ state }) => state === "holds"), JSON.stringify(report.checks));
+  assert.ok(
+    report.checks.every(({ state }) => state === "holds"),
+    JSON.stringify(report.checks),
+  );
 });
 
 test("while events come in, the rows are those of the cut", { timeout: 120_000 }, async () => {

@@ -99,9 +99,13 @@ test("beside a running server: the tenant's figures, balanced, with exit code 0;
   const report = JSON.parse(beside.stdout) as AuditReport;
   assert.equal(report.result, "balanced");
   const sums: Record<string, number> = {};
-  for (const each of report.figures) for (const kind of Object.keys(counts)) sums[kind] = (sums[kind] ?? 0) + Number(each[kind as "late"]);
+  for (const each of report.figures)
+    for (const kind of Object.keys(counts)) sums[kind] = (sums[kind] ?? 0) + Number(each[kind as "late"]);
   assert.deepEqual(sums, counts);
-  assert.ok(report.figures.some(({ eventsAged }) => Number(eventsAged) > 0), "some panes have aged out");
+  assert.ok(
+    report.figures.some(({ eventsAged }) => Number(eventsAged) > 0),
+    "some panes have aged out",
+  );
   const states = Object.fromEntries(report.checks.map(({ sum, state }) => [sum, state]));
   assert.deepEqual(states, {
     ledger: "holds",
@@ -123,7 +127,10 @@ test("offline, after a kill: balanced, behind the snapshots too, and nothing cha
   const text = await runCli(["audit", "--data", path]);
   assert.equal(text.code, 0, text.stdout + text.stderr);
   assert.match(text.stdout, /^TENANT +RECEIVED/);
-  assert.match(text.stdout, new RegExp(`^shop +${Number(counts["received"]) + 13} +${Number(counts["accepted"]) + 12} +20 +7 +8 +15 `, "m"));
+  assert.match(
+    text.stdout,
+    new RegExp(`^shop +${Number(counts["received"]) + 13} +${Number(counts["accepted"]) + 12} +20 +7 +8 +15 `, "m"),
+  );
   assert.match(text.stdout, /^balanced: \d+ sums$/m);
   const report = await auditDirectory(path);
   assert.equal(report.result, "balanced");

@@ -55,7 +55,11 @@ for (const hostThreads of [0, 2]) {
       while (streaming) {
         const events = Array.from({ length: 20 }, (): EventInput => {
           const number = sent++;
-          return wireEvent({ id: `e${number}`, sessionId: `s${number % 50}`, timeMs: FIRST_MS + number }) as unknown as EventInput;
+          return wireEvent({
+            id: `e${number}`,
+            sessionId: `s${number % 50}`,
+            timeMs: FIRST_MS + number,
+          }) as unknown as EventInput;
         });
         await client.room();
         succeeded += (await client.publish(events)).successfulEvents;

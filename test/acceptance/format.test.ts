@@ -12,6 +12,7 @@ import { connect } from "../../client/index.ts";
 import type { Offset, PartitionId, TenantId } from "../../protocol/ids.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
 import { MetricPlans } from "../../actors/metric-plan.ts";
+import { TextColumn } from "../../protocol/text-column.ts";
 import { Partition, readPartitionMeta, type PartitionMeta } from "../../actors/partition.ts";
 import { auditDirectory } from "../../server/audit/directory.ts";
 import { DATA_FORMAT, migrateDataDirectory, readDataDirectory } from "../../storage/data-directory.ts";
@@ -19,7 +20,15 @@ import { openJournalReader } from "../../storage/lmdb/journal.ts";
 import { LmdbStore } from "../../storage/lmdb/store.ts";
 import { dedupKeyOf } from "../../workers/host-options.ts";
 import { replay } from "../../workers/recover.ts";
-import { answersOf, FIXTURE_FLAGS, FIXTURE_IDS, FIXTURE_TENANT, fixturePath, readFixture, unpackFixture } from "../support/format-fixture.ts";
+import {
+  answersOf,
+  FIXTURE_FLAGS,
+  FIXTURE_IDS,
+  FIXTURE_TENANT,
+  fixturePath,
+  readFixture,
+  unpackFixture,
+} from "../support/format-fixture.ts";
 import { startRealServer } from "../support/real-server.ts";
 
 function temporary(t: TestContext): string {
@@ -46,30 +55,37 @@ async function remembers(path: string, eventId: string, sessionId: string): Prom
   const partition = new Partition(id, meta.host, rules, new MetricPlans(), store);
   assert.ok(partition.restore());
   replay(journal.read((meta.offset + 1) as Offset), new Map([[id, partition]]), directory.partitionCount);
-  const found = partition.tenants.get(FIXTURE_TENANT)?.dedup.lookup(eventId) === true;
+  const found = partition.tenants.get(FIXTURE_TENANT)?.dedup.lookup(TextColumn.of([eventId]), 0) === true;
   await Promise.all([store.close(), journal.close()]);
   return found;
 }
 
 for (let format = 1; format <= DATA_FORMAT; format++) {
-  test(`format ${format}: what a killed server left is opened, with every answer that it gave`, { timeout: 60_000 }, async (t) => {
-    const path = temporary(t);
-    const fixture = readFixture(format);
-    unpackFixture(fixture, path);
-    await migrateDataDirectory(path);
+  test(
+    `format ${format}: what a killed server left is opened, with every answer that it gave`,
+    { timeout: 60_000 },
+    async (t) => {
+      const path = temporary(t);
+      const fixture = readFixture(format);
+      unpackFixture(fixture, path);
+      await migrateDataDirectory(path);
 
-    const before = await auditDirectory(path);
-    assert.deepEqual(before.checks.filter(({ state }) => state !== "holds"), []);
-    assert.ok(Number(before.checks.find(({ sum }) => sum === "replay")?.actual) >= 2, "the journal has a part of its own");
-    for (const [eventId, sessionId] of FIXTURE_IDS) assert.ok(await remembers(path, eventId, sessionId), eventId);
-    assert.ok(!(await remembers(path, "never sent", "s0")));
+      const before = await auditDirectory(path);
+      assert.deepEqual(
+        before.checks.filter(({ state }) => state !== "holds"),
+        [],
+      );
+      assert.ok(Number(before.checks.find(({ sum }) => sum === "replay")?.actual) >= 2, "the journal has a part of its own");
+      for (const [eventId, sessionId] of FIXTURE_IDS) assert.ok(await remembers(path, eventId, sessionId), eventId);
+      assert.ok(!(await remembers(path, "never sent", "s0")));
 
-    const running = await startRealServer(FIXTURE_FLAGS, path);
-    t.after(() => running.close());
-    const client = connect({ url: running.url, key: fixture.key });
-    t.after(() => client.close({ timeoutMs: 0 }));
-    assert.deepEqual(await answersOf(client), fixture.answers);
-  });
+      const running = await startRealServer(FIXTURE_FLAGS, path);
+      t.after(() => running.close());
+      const client = connect({ url: running.url, key: fixture.key });
+      t.after(() => client.close({ timeoutMs: 0 }));
+      assert.deepEqual(await answersOf(client), fixture.answers);
+    },
+  );
 }
 
 test(`format ${DATA_FORMAT} has a fixture that names it`, () => {

@@ -8,7 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type WeirClient } from "../../client/index.ts";
 import { DAY_MS } from "../../protocol/windows.ts";
-import { runAudit } from "../../server/audit.ts";
+import { auditDirectory } from "../../server/audit/directory.ts";
 import { QuestDbHttp } from "../../storage/questdb/http.ts";
 import { randomFrom } from "../../bench/workload.ts";
 import { eventually } from "../support/real-server.ts";
@@ -243,9 +243,9 @@ class CrashRun {
     const exit = await server.stop("SIGTERM");
     if (exit.code !== 0) this.#problem(`the last drain ended with ${exit.signal ?? exit.code}`);
     for (const fault of this.#subject.faults) this.#problem(fault);
-    const { checks } = await runAudit({ data: server.data });
-    for (const { name, ok, expected, actual } of checks) {
-      if (!ok) this.#problem(`audit: ${name}: ${String(actual)} and not ${String(expected)}`);
+    const { checks } = await auditDirectory(server.data);
+    for (const { sum, state, expected, actual, note } of checks) {
+      if (state === "broken") this.#problem(`audit: ${sum}: ${String(actual)} and not ${String(expected)} (${note ?? ""})`);
     }
   }
 

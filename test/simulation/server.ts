@@ -61,6 +61,7 @@ export const rules: PartitionRules = {
   dedupHorizonMs: DAY_MS,
   // Short, so that panes age while a simulation lasts.
   paneRetention: { fineMs: 2 * MINUTE_MS, minuteMs: HOUR_MS, allMs: 10 * DAY_MS },
+  deadLetterRetentionMs: 30 * DAY_MS,
 };
 
 export interface World {
@@ -165,10 +166,16 @@ export class SimServer {
   connect(owner: SocketOwner): SimSocket {
     this.admission.openConnection();
     const connection = new Connection(this.#services, { tenant: TENANT, scopes: ["write", "read"], keyId: "key" });
-    const socket = new SimSocket(connection, owner, this.#world.wire, this.#world.random.fork(`socket ${this.start}.${++this.#lastSocket}`), () => {
-      this.sockets.delete(socket);
-      this.admission.closeConnection();
-    });
+    const socket = new SimSocket(
+      connection,
+      owner,
+      this.#world.wire,
+      this.#world.random.fork(`socket ${this.start}.${++this.#lastSocket}`),
+      () => {
+        this.sockets.delete(socket);
+        this.admission.closeConnection();
+      },
+    );
     this.sockets.add(socket);
     return socket;
   }
@@ -215,7 +222,8 @@ export class SimServer {
   async drain(): Promise<void> {
     this.isServing = false;
     this.admission.startDraining();
-    for (let left = DRAIN_MS; left > 0 && this.#framesInFlight > 0; left -= DRAIN_POLL_MS) await this.#process.sleep(DRAIN_POLL_MS);
+    for (let left = DRAIN_MS; left > 0 && this.#framesInFlight > 0; left -= DRAIN_POLL_MS)
+      await this.#process.sleep(DRAIN_POLL_MS);
     for (const socket of this.sockets) socket.connection.end(1012, "WEIR_FLOW_DRAINING");
     await this.hosts.drain();
     this.#stopWriter.abort();

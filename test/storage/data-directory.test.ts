@@ -119,7 +119,10 @@ test("a directory is migrated once, step by step, and a step that was cut short 
   const identity = JSON.parse(readFileSync(join(path, "weir.json"), "utf8"));
   assert.deepEqual([identity.format, identity.seedHex], [3, Buffer.from(seed).toString("hex")]);
   await assert.rejects(migrateDataDirectory(path), code("WEIR_START_DATA_FORMAT"), "newer than this version");
-  await assert.rejects(migrateDataDirectory(path, { format: 5, migrations: new Map([[3, () => undefined]]) }), code("WEIR_START_DATA_FORMAT"));
+  await assert.rejects(
+    migrateDataDirectory(path, { format: 5, migrations: new Map([[3, () => undefined]]) }),
+    code("WEIR_START_DATA_FORMAT"),
+  );
   assert.deepEqual(await migrateDataDirectory(join(path, "none")), []);
 });
 

@@ -19,8 +19,13 @@ export function mixedBodies(name: string, sessions = 12): { bodies: string[]; co
         timeMs: FIRST_MS + day * DAY_MS + (index % 5) * HOUR_MS,
       }),
     );
-  const late = Array.from({ length: 6 }, (_, index) => wireEvent({ id: `${name}-late-${index}`, sessionId: `s${index}`, timeMs: FIRST_MS }));
-  const invalid = Array.from({ length: 7 }, (_, index) => ({ ...wireEvent({ id: `${name}-bad`, sessionId: `s${index}` }), source: 7 }));
+  const late = Array.from({ length: 6 }, (_, index) =>
+    wireEvent({ id: `${name}-late-${index}`, sessionId: `s${index}`, timeMs: FIRST_MS }),
+  );
+  const invalid = Array.from({ length: 7 }, (_, index) => ({
+    ...wireEvent({ id: `${name}-bad`, sessionId: `s${index}` }),
+    source: 7,
+  }));
   const last = wireEvent({ id: `${name}-last`, sessionId: "s0", timeMs: LAST_MS });
   // Every partition has to come as far as the last day, so that all of them find the late ones late.
   const everywhere = Array.from({ length: sessions }, (_, index) =>

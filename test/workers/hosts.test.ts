@@ -129,12 +129,18 @@ test("a drain that comes while a snapshot is under way leaves nothing to replay"
   };
   const publish = (line: HostLine<ToHost, FromHost>, id: number): void => {
     const batch = new FrameBatch();
-    batch.add(frame(id, Array.from({ length: 64 }, (_, index) => ({ id: `${id}-${index}`, sessionId: `s${index}` }))));
+    batch.add(
+      frame(
+        id,
+        Array.from({ length: 64 }, (_, index) => ({ id: `${id}-${index}`, sessionId: `s${index}` })),
+      ),
+    );
     line.post({ type: "frames", ...batch.take() });
   };
 
   const first = await start();
-  const acked = (id: number) => first.until((each) => each.type === "outcomes" && each.outcomes.some((outcome) => outcome.id === id));
+  const acked = (id: number) =>
+    first.until((each) => each.type === "outcomes" && each.outcomes.some((outcome) => outcome.id === id));
   const answered = (id: number) => first.until((each) => each.type === "answer" && each.id === id);
   publish(first.line, 1);
   await acked(1);
