@@ -13,6 +13,13 @@ import type { ClientCommand, ClientReply, Codec, LoadTarget, RunFigures, RunMode
 import { quantileOf } from "./statistics.ts";
 import { generateTemplates, type WorkloadParameters } from "./workload.ts";
 
+/** The credit of a new connection in docs/protocol.md. */
+const CREDIT_FRAMES = 64;
+const RESEND_AFTER_MS = 50;
+
+/** Sends the next frame of the workload, or the one of this `seq` again. */
+type SendFrame = (to: Connection, plannedMs: number, seq?: number) => void;
+
 const mapPackr = new Packr({ useRecords: false });
 
 function encoderOf(codec: Codec): FrameEncoder {
@@ -31,26 +38,37 @@ interface Ack {
   readonly seq?: number;
   readonly totalEvents?: number;
   readonly successfulEvents?: number;
+  readonly credit?: number;
+  readonly retryable?: boolean;
   readonly code?: string;
   readonly message?: string;
 }
 
-/** One socket and the planned times of its frames that are not acknowledged yet, by `seq`. */
+interface ConnectionEvents {
+  acked(latencyMs: number, ack: Ack): void;
+  /** The connection may send more. */
+  credited(): void;
+  /** Nothing of the frame counts; it is to be sent again. */
+  refused(seq: number, plannedMs: number): void;
+  failed(cause: Error): void;
+}
+
+/** One socket, its credit, and the planned times of its frames that are not acknowledged yet, by `seq`. */
 class Connection {
   readonly #socket: WebSocket;
   readonly #decode: (data: Buffer) => Ack;
-  readonly #onAck: (latencyMs: number, ack: Ack) => void;
-  readonly #onFailure: (cause: Error) => void;
+  readonly #events: ConnectionEvents;
   readonly #plannedMs = new Map<number, number>();
+  /** Frames that it may send now (docs/protocol.md). */
+  credit = CREDIT_FRAMES;
 
-  constructor(socket: WebSocket, codec: Codec, onAck: (latencyMs: number, ack: Ack) => void, onFailure: (cause: Error) => void) {
+  constructor(socket: WebSocket, codec: Codec, events: ConnectionEvents) {
     this.#socket = socket;
     this.#decode = codec === "json" ? (data) => JSON.parse(data.toString()) as Ack : (data) => mapPackr.unpack(data) as Ack;
-    this.#onAck = onAck;
-    this.#onFailure = onFailure;
+    this.#events = events;
     socket.on("message", (data: Buffer) => this.#receive(data));
-    socket.on("error", onFailure);
-    socket.on("close", (code) => onFailure(new Error(`the server closed the connection: ${code}`)));
+    socket.on("error", (cause) => events.failed(cause));
+    socket.on("close", (code) => events.failed(new Error(`the server closed the connection: ${code}`)));
   }
 
   get inFlight(): number {
@@ -58,19 +76,27 @@ class Connection {
   }
 
   send(seq: number, frame: Buffer, plannedMs: number, isText: boolean): void {
+    this.credit--;
     this.#plannedMs.set(seq, plannedMs);
     this.#socket.send(frame, { binary: !isText });
   }
 
   #receive(data: Buffer): void {
     const ack = this.#decode(data);
-    if (ack.t === "credit") return;
-    if (ack.t !== "ack") return this.#onFailure(new Error(`the server answered ${ack.code ?? ack.t}: ${ack.message ?? ""}`));
+    if (ack.t === "credit") {
+      this.credit += ack.credit ?? 0;
+      return this.#events.credited();
+    }
+    const isRefusal = ack.t === "error" && ack.retryable === true;
+    if (ack.t !== "ack" && !isRefusal)
+      return this.#events.failed(new Error(`the server answered ${ack.code ?? ack.t}: ${ack.message ?? ""}`));
     const seq = ack.seq ?? -1;
     const plannedMs = this.#plannedMs.get(seq);
-    if (plannedMs === undefined) return this.#onFailure(new Error(`an ack without a frame: ${seq}`));
+    if (plannedMs === undefined) return this.#events.failed(new Error(`an answer without a frame: ${seq}`));
     this.#plannedMs.delete(seq);
-    this.#onAck(performance.now() - plannedMs, ack);
+    this.credit += ack.credit ?? 1;
+    if (isRefusal) this.#events.refused(seq, plannedMs);
+    else this.#events.acked(performance.now() - plannedMs, ack);
   }
 }
 
@@ -98,23 +124,22 @@ class LoadClient {
     const opening = Array.from({ length: target.connections }, () => openSocket(target));
     const sockets = await Promise.all(opening);
     this.#connections = sockets.map((socket) => {
-      const connection: Connection = new Connection(
-        socket,
-        this.#codec,
-        (latencyMs, ack) => this.#run?.acked(connection, latencyMs, ack),
-        (cause) => this.#run?.fail(cause),
-      );
+      const connection: Connection = new Connection(socket, this.#codec, {
+        acked: (latencyMs, ack) => this.#run?.acked(connection, latencyMs, ack),
+        credited: () => this.#run?.fill(connection),
+        refused: (seq, plannedMs) => this.#run?.refused(connection, seq, plannedMs),
+        failed: (cause) => this.#run?.fail(cause),
+      });
       return connection;
     });
   }
 
   async run(frames: number, mode: RunMode): Promise<RunFigures> {
-    const run = new Run(frames, mode, this.#connections, (connection, plannedMs) => {
-      const template = this.#templates[this.#nextFrame % this.#templates.length];
+    const run = new Run(frames, mode, this.#connections, (connection, plannedMs, seq = SEQ_BASE + this.#nextFrame++) => {
+      const index = seq - SEQ_BASE;
+      const template = this.#templates[index % this.#templates.length];
       if (template === undefined) throw new Error("no templates");
-      const frame = stampFrame(template, this.#nextFrame, this.#workload);
-      connection.send(SEQ_BASE + this.#nextFrame, frame, plannedMs, template.isText);
-      this.#nextFrame++;
+      connection.send(seq, stampFrame(template, index, this.#workload), plannedMs, template.isText);
     });
     this.#run = run;
     const cpuBefore = process.cpuUsage();
@@ -145,25 +170,21 @@ class Run {
   readonly #frames: number;
   readonly #mode: RunMode;
   readonly #connections: readonly Connection[];
-  readonly #sendNext: (connection: Connection, plannedMs: number) => void;
+  readonly #sendFrame: SendFrame;
   readonly #latencies: Float64Array;
   #sent = 0;
   #acked = 0;
+  #refused = 0;
   #successfulEvents = 0;
   #failedEvents = 0;
   #resolve: () => void = () => undefined;
   #reject: (cause: Error) => void = () => undefined;
 
-  constructor(
-    frames: number,
-    mode: RunMode,
-    connections: readonly Connection[],
-    sendNext: (to: Connection, plannedMs: number) => void,
-  ) {
+  constructor(frames: number, mode: RunMode, connections: readonly Connection[], sendFrame: SendFrame) {
     this.#frames = frames;
     this.#mode = mode;
     this.#connections = connections;
-    this.#sendNext = sendNext;
+    this.#sendFrame = sendFrame;
     this.#latencies = new Float64Array(frames);
   }
 
@@ -184,6 +205,7 @@ class Run {
       durationMs,
       successfulEvents: this.#successfulEvents,
       failedEvents: this.#failedEvents,
+      refusedFrames: this.#refused,
       ackP50Ms: quantileOf(this.#latencies, 0.5),
       ackP99Ms: quantileOf(this.#latencies, 0.99),
       ackMaxMs: quantileOf(this.#latencies, 1),
@@ -195,7 +217,19 @@ class Run {
     this.#successfulEvents += ack.successfulEvents ?? 0;
     this.#failedEvents += (ack.totalEvents ?? 0) - (ack.successfulEvents ?? 0);
     if (this.#acked === this.#frames) this.#resolve();
-    else if (this.#mode.kind === "closed" && this.#sent < this.#frames) this.#send(connection, performance.now());
+    else this.fill(connection);
+  }
+
+  /** Closed loop: sends what the connection's credit and the mode allow. */
+  fill(connection: Connection): void {
+    if (this.#mode.kind !== "closed") return;
+    while (this.#sent < this.#frames && connection.credit > 0 && connection.inFlight < this.#mode.inFlight)
+      this.#send(connection, performance.now());
+  }
+
+  refused(connection: Connection, seq: number, plannedMs: number): void {
+    this.#refused++;
+    setTimeout(() => this.#sendFrame(connection, plannedMs, seq), RESEND_AFTER_MS);
   }
 
   fail(cause: Error): void {
@@ -213,7 +247,7 @@ class Run {
     while (this.#sent < this.#frames) {
       const plannedMs = startMs + (this.#sent * 1_000) / framesPerSecond;
       const connection = this.#leastBusy();
-      if (plannedMs > performance.now() || connection.inFlight >= CREDIT_FRAMES) {
+      if (plannedMs > performance.now() || connection.credit <= 0) {
         setTimeout(() => this.#sendPlanned(startMs, framesPerSecond), 1);
         return;
       }
@@ -222,17 +256,14 @@ class Run {
   }
 
   #leastBusy(): Connection {
-    return this.#connections.reduce((least, each) => (each.inFlight < least.inFlight ? each : least));
+    return this.#connections.reduce((least, each) => (each.credit > least.credit ? each : least));
   }
 
   #send(connection: Connection, plannedMs: number): void {
     this.#sent++;
-    this.#sendNext(connection, plannedMs);
+    this.#sendFrame(connection, plannedMs);
   }
 }
-
-/** The credit of a connection in docs/protocol.md. */
-const CREDIT_FRAMES = 64;
 
 let client: LoadClient | undefined;
 

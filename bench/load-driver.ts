@@ -25,6 +25,8 @@ export interface RunFigures {
   readonly durationMs: number;
   readonly successfulEvents: number;
   readonly failedEvents: number;
+  /** Refused with a retryable code, and sent again. */
+  readonly refusedFrames: number;
   readonly ackP50Ms: number;
   readonly ackP99Ms: number;
   readonly ackMaxMs: number;

@@ -1,4 +1,4 @@
-/** CPU time of another process. */
+/** CPU time and memory of another process. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 
@@ -10,6 +10,13 @@ export function processCpuUs(pid: number): number {
   const statFile = `/proc/${pid}/stat`;
   if (existsSync(statFile)) return parseStat(readFileSync(statFile, "utf8"));
   return parsePsTime(execFileSync("ps", ["-o", "time=", "-p", String(pid)], { encoding: "utf8" }));
+}
+
+/** Resident memory; NaN where there is no /proc. */
+export function processRssBytes(pid: number): number {
+  const statusFile = `/proc/${pid}/status`;
+  if (!existsSync(statusFile)) return Number.NaN;
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(statusFile, "utf8"))?.[1]) * 1024;
 }
 
 /** proc(5): utime and stime are fields 14 and 15. Field 2, the command in parentheses, may hold spaces. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { fairness } from "../../bench/load/fairness.ts";
 import { ingest, naiveIngest } from "../../bench/load/ingest.ts";
 import { latency } from "../../bench/load/latency.ts";
+import { overload } from "../../bench/load/overload.ts";
 import { recovery } from "../../bench/load/recovery.ts";
 import { renderReport } from "../../bench/render.ts";
 
@@ -38,6 +39,12 @@ test("fairness: two tenants send beside each other, and each event is answered",
   const report = await fairness(small, () => undefined);
   assert.equal(report.results.length, 3);
   for (const { figures } of report.results) assert.ok((figures["ackP99Ms"] ?? 0) >= (figures["ackP50Ms"] ?? 0));
+});
+
+test("overload: every frame is answered, also when all come at once", async () => {
+  const report = await overload(small, () => undefined);
+  assert.equal(report.results.length, 3);
+  for (const { figures } of report.results) assert.ok((figures["eventsPerSecond"] ?? 0) > 0);
 });
 
 test("recovery: a killed server comes back with every event", async () => {
