@@ -94,9 +94,9 @@ class Connection {
     const plannedMs = this.#plannedMs.get(seq);
     if (plannedMs === undefined) return this.#events.failed(new Error(`an answer without a frame: ${seq}`));
     this.#plannedMs.delete(seq);
+    if (isRefusal) return this.#events.refused(seq, plannedMs);
     this.credit += ack.credit ?? 1;
-    if (isRefusal) this.#events.refused(seq, plannedMs);
-    else this.#events.acked(performance.now() - plannedMs, ack);
+    this.#events.acked(performance.now() - plannedMs, ack);
   }
 }
 
@@ -229,7 +229,11 @@ class Run {
 
   refused(connection: Connection, seq: number, plannedMs: number): void {
     this.#refused++;
-    setTimeout(() => this.#sendFrame(connection, plannedMs, seq), RESEND_AFTER_MS);
+    setTimeout(() => {
+      // The credit that it went out with is its own still.
+      connection.credit++;
+      this.#sendFrame(connection, plannedMs, seq);
+    }, RESEND_AFTER_MS);
   }
 
   fail(cause: Error): void {

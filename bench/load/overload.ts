@@ -35,8 +35,8 @@ export async function overload(options: BenchOptions, progress: (line: string) =
       LoadDriver.start({ url: server.streamUrl, key, codec: server.codec, connections }, workload).then(({ driver }) => driver);
     const measured = async (driver: LoadDriver, frames: number, mode: RunMode): Promise<Figures> => {
       const watch = watchServer(server);
-      const run = await driver.run(frames, mode);
-      return { ...figuresOf(run), ...(await watch.stop()) };
+      const run = await driver.run(frames, mode).finally(() => watch.stop());
+      return { ...figuresOf(run), ...watch.figures() };
     };
     const workload = { ...canonicalWorkload, nowMs: Date.now() };
     const driver = await start(server.key, FULL.connections, workload);
@@ -79,7 +79,7 @@ function figuresOf(run: RunFigures): Figures {
 }
 
 /** Its memory, and how fast it answers a reader's question, until stopped. */
-function watchServer(server: WeirServer): { stop(): Promise<Figures> } {
+function watchServer(server: WeirServer): { stop(): Promise<void>; figures(): Figures } {
   const client = connect({ url: server.url, key: server.key });
   const answerMs: number[] = [];
   let rssBytesMax = 0;
@@ -98,6 +98,8 @@ function watchServer(server: WeirServer): { stop(): Promise<Figures> } {
       running = false;
       await watching;
       await client.close();
+    },
+    figures() {
       const sorted = Float64Array.from(answerMs).sort();
       return {
         rssMiBMax: rssBytesMax / MIB,
