@@ -14,7 +14,7 @@ import { quantileOf } from "./statistics.ts";
 import { generateTemplates, type WorkloadParameters } from "./workload.ts";
 
 /** The credit of a new connection in docs/protocol.md. */
-const CREDIT_FRAMES = 64;
+const CREDIT_FRAMES = 8;
 const RESEND_AFTER_MS = 50;
 
 /** Sends the next frame of the workload, or the one of this `seq` again. */
@@ -59,11 +59,12 @@ class Connection {
   readonly #decode: (data: Buffer) => Ack;
   readonly #events: ConnectionEvents;
   readonly #plannedMs = new Map<number, number>();
-  /** Frames that it may send now (docs/protocol.md). */
-  credit = CREDIT_FRAMES;
+  /** Frames that it may send now (docs/protocol.md); the naive server knows no credit. */
+  credit: number;
 
   constructor(socket: WebSocket, codec: Codec, events: ConnectionEvents) {
     this.#socket = socket;
+    this.credit = codec === "json" ? Number.POSITIVE_INFINITY : CREDIT_FRAMES;
     this.#decode = codec === "json" ? (data) => JSON.parse(data.toString()) as Ack : (data) => mapPackr.unpack(data) as Ack;
     this.#events = events;
     socket.on("message", (data: Buffer) => this.#receive(data));
@@ -194,7 +195,7 @@ class Run {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (this.#mode.kind === "closed") this.#fillAll(this.#mode.inFlight);
+    if (this.#mode.kind === "closed") for (const connection of this.#connections) this.fill(connection);
     else this.#sendPlanned(startMs, this.#mode.framesPerSecond);
     await finished;
     const durationMs = performance.now() - startMs;
@@ -240,18 +241,12 @@ class Run {
     this.#reject(cause);
   }
 
-  #fillAll(inFlight: number): void {
-    for (let round = 0; round < inFlight; round++) {
-      for (const connection of this.#connections) if (this.#sent < this.#frames) this.#send(connection, performance.now());
-    }
-  }
-
   /** Sends all frames that are due, then sleeps a millisecond. Frames beyond a connection's credit wait; their clock runs. */
   #sendPlanned(startMs: number, framesPerSecond: number): void {
     while (this.#sent < this.#frames) {
       const plannedMs = startMs + (this.#sent * 1_000) / framesPerSecond;
       const connection = this.#leastBusy();
-      if (plannedMs > performance.now() || connection.credit <= 0) {
+      if (connection === undefined || plannedMs > performance.now()) {
         setTimeout(() => this.#sendPlanned(startMs, framesPerSecond), 1);
         return;
       }
@@ -259,8 +254,13 @@ class Run {
     }
   }
 
-  #leastBusy(): Connection {
-    return this.#connections.reduce((least, each) => (each.credit > least.credit ? each : least));
+  /** Of those that have credit. */
+  #leastBusy(): Connection | undefined {
+    let least: Connection | undefined;
+    for (const each of this.#connections) {
+      if (each.credit > 0 && (least === undefined || each.inFlight < least.inFlight)) least = each;
+    }
+    return least;
   }
 
   #send(connection: Connection, plannedMs: number): void {

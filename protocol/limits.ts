@@ -24,6 +24,8 @@ export const limits = {
   // One connection
   connectionsMax: 20_000,
   creditFrames: 64,
+  /** What a new connection may send before its first ack; it grows to the above as acks come. */
+  creditFramesAtStart: 8,
   helloTimeoutMs: 10_000,
   idleTimeoutSeconds: 120,
   subscriptionsPerConnectionMax: 256,

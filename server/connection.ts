@@ -11,6 +11,7 @@
  */
 import type { WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import { limits } from "../protocol/limits.ts";
 import { FRAME_FORMATS } from "../protocol/event-columns.ts";
 import { decodeClientFrame, encodeFrame, type ClientFrame, type ServerFrame } from "../protocol/frames.ts";
 import { scanHead, type FrameHead } from "../protocol/msgpack-scan.ts";
@@ -75,6 +76,8 @@ export class Connection {
   #outbox: Uint8Array[] = [];
   #flushPlanned = false;
   #inFlight = 0;
+  /** How many frames the sender was told that it may have in flight. A crowd of new connections cannot flood us at once. */
+  #granted: number;
   /** Credit that acks did not return, to slow the sender down. */
   #withheld = 0;
   #errors = 0;
@@ -83,6 +86,7 @@ export class Connection {
     this.#services = services;
     this.#owner = owner;
     this.#openedMs = services.now();
+    this.#granted = Math.min(limits.creditFramesAtStart, services.limits.creditFrames);
     this.#subscriptions = new SocketSubscriptions({
       channels: services.channels,
       control: services.control,
@@ -214,7 +218,7 @@ export class Connection {
       server: `weir/${version}`,
       tenant,
       scopes,
-      credit: limits.creditFrames,
+      credit: this.#granted,
       serverTimeMs: this.#services.now(),
       limits: { frameBytesMax: limits.frameBytesMax, frameEventsMax: limits.frameEventsMax },
     });
@@ -272,16 +276,26 @@ export class Connection {
       return;
     }
     countEvents(this.#services.metrics, outcome);
-    const withhold = this.#services.admission.pressed && this.#withheld < this.#services.limits.creditFrames - 1;
-    if (withhold) this.#withheld++;
+    const credit = this.#creditOfAck();
     const results = outcome.results.filter((each) => each.verdict !== ACCEPTED).map(resultBodyOf);
     this.#send({
       t: "ack",
       seq,
       ...ackBodyOf(outcome),
-      credit: withhold ? 0 : 1,
+      credit,
       ...(results.length === 0 ? {} : { results }),
     });
+  }
+
+  /** Slower under pressure, down to one frame in flight; faster while the sender has less than it may have. */
+  #creditOfAck(): number {
+    if (this.#services.admission.pressed && this.#withheld < this.#granted - 1) {
+      this.#withheld++;
+      return 0;
+    }
+    if (this.#services.admission.pressed || this.#granted >= this.#services.limits.creditFrames) return 1;
+    this.#granted++;
+    return 2;
   }
 
   /** Answers with a coded error, and ends the connection where the code says so or where it was one too many. */

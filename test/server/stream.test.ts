@@ -22,7 +22,7 @@ test("a key in the upgrade request or in hello opens a stream, and hello tells t
       server: "weir/0.0.0",
       tenant,
       scopes: ["write"],
-      credit: 64,
+      credit: 8,
       limits: { frameBytesMax: limits.frameBytesMax, frameEventsMax: limits.frameEventsMax },
     });
   }
@@ -92,7 +92,7 @@ test("acks list only what is not plainly accepted", async (t) => {
     successfulEvents: 2,
     failedEvents: 0,
     receipt: "0:1",
-    credit: 1,
+    credit: 2,
   });
   const events = [{ eventId: "c" }, { eventId: "a" }, { eventId: "d", verdict: "late" }, { eventId: "e", verdict: "type" }];
   const ack = await socket.ask({ t: "pub", seq: 2, events });
@@ -168,6 +168,18 @@ test("a frame beyond the credit is refused and the ones within it are acked", as
   assert.equal((await socket.ask({ t: "pub", seq: 4, events: [] }))["t"], "ack");
 });
 
+test("a new connection's credit grows with its acks to the most that it may have, and no further", async (t) => {
+  const { connect } = await startGateway(t, { limits: { creditFrames: 10 } });
+  const socket = await connect(keys.write);
+  const { credit } = await socket.ask({ t: "hello" });
+  assert.equal(credit, limits.creditFramesAtStart);
+  let granted = Number(credit);
+  for (let seq = 1; seq <= 6; seq++) {
+    granted += Number((await socket.ask({ t: "pub", seq, events: [] }))["credit"]) - 1;
+    assert.equal(granted, Math.min(10, limits.creditFramesAtStart + seq));
+  }
+});
+
 test("under pressure acks hold credit back and a credit frame returns it", async (t) => {
   const { connect, publisher } = await startGateway(t, { limits: { mailboxBytesMax: 10_000 } });
   const socket = await connect(keys.write);
@@ -181,9 +193,10 @@ test("under pressure acks hold credit back and a credit frame returns it", async
   assert.equal(acks.length, 3);
   assert.equal(acks[0]?.["credit"], 0);
   assert.equal(frames.find((frame) => frame["t"] === "credit")?.["credit"], 2);
+  // Three for the three frames, and one more because it is not under pressure any more.
   assert.equal(
     frames.reduce((sum, frame) => sum + Number(frame["credit"]), 0),
-    3,
+    4,
   );
 });
 
