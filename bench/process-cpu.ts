@@ -12,11 +12,11 @@ export function processCpuUs(pid: number): number {
   return parsePsTime(execFileSync("ps", ["-o", "time=", "-p", String(pid)], { encoding: "utf8" }));
 }
 
-/** Resident memory; NaN where there is no /proc. */
-export function processRssBytes(pid: number): number {
+/** Resident memory without mapped files (LMDB maps its own); NaN where there is no /proc. */
+export function processMemoryBytes(pid: number): number {
   const statusFile = `/proc/${pid}/status`;
   if (!existsSync(statusFile)) return Number.NaN;
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(statusFile, "utf8"))?.[1]) * 1024;
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(statusFile, "utf8"))?.[1]) * 1024;
 }
 
 /** proc(5): utime and stime are fields 14 and 15. Field 2, the command in parentheses, may hold spaces. */

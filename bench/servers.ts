@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { connect } from "../client/index.ts";
 import { projectRoot } from "../test/support/project.ts";
 import type { Codec } from "./load-driver.ts";
-import { processCpuUs, processRssBytes } from "./process-cpu.ts";
+import { processCpuUs, processMemoryBytes } from "./process-cpu.ts";
 import { sortAnswer, type AnswerRow } from "./workload.ts";
 
 const READY_TIMEOUT_MS = 60_000;
@@ -111,8 +111,8 @@ export class WeirServer implements BenchServer {
     return processCpuUs(pidOf(this.#child));
   }
 
-  rssBytes(): number {
-    return processRssBytes(pidOf(this.#child));
+  memoryBytes(): number {
+    return processMemoryBytes(pidOf(this.#child));
   }
 
   async answer(): Promise<AnswerRow[]> {

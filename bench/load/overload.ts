@@ -82,11 +82,11 @@ function figuresOf(run: RunFigures): Figures {
 function watchServer(server: WeirServer): { stop(): Promise<void>; figures(): Figures } {
   const client = connect({ url: server.url, key: server.key });
   const answerMs: number[] = [];
-  let rssBytesMax = 0;
+  let memoryBytesMax = 0;
   let running = true;
   const watching = (async () => {
     do {
-      rssBytesMax = Math.max(rssBytesMax, server.rssBytes());
+      memoryBytesMax = Math.max(memoryBytesMax, server.memoryBytes());
       const startedMs = performance.now();
       await client.query({ metrics: ["events.count"], timeRange: { last: "1h" }, cacheTTL: 0 });
       answerMs.push(performance.now() - startedMs);
@@ -102,7 +102,7 @@ function watchServer(server: WeirServer): { stop(): Promise<void>; figures(): Fi
     figures() {
       const sorted = Float64Array.from(answerMs).sort();
       return {
-        rssMiBMax: rssBytesMax / MIB,
+        memoryMiBMax: memoryBytesMax / MIB,
         queryP50Ms: quantileOf(sorted, 0.5),
         queryMaxMs: quantileOf(sorted, 1),
       };
