@@ -81,6 +81,16 @@ export const errorCodes = {
   // Keys and scopes
   WEIR_AUTH_KEY_MISSING: { message: "An API key is required.", retryable: false, status: 401, close: 4401 },
   WEIR_AUTH_KEY_UNKNOWN: { message: "The API key is not valid.", retryable: false, status: 401, close: 4401 },
+  WEIR_AUTH_KEY_IN_URL: {
+    message: "A key must not stand in a URL, where logs keep it; send `Authorization: Bearer KEY`, and rotate this key.",
+    retryable: false,
+    status: 400,
+  },
+  WEIR_ORIGIN_REFUSED: {
+    message: "Pages of this origin may not connect; the setting allowedOrigins lists those that may.",
+    retryable: false,
+    status: 403,
+  },
   WEIR_AUTH_SCOPE_MISSING: { message: "The API key lacks the scope for this.", retryable: false, status: 403 },
   WEIR_AUTH_HELLO_TIMEOUT: { message: "No key arrived in time.", retryable: true, status: 408, close: 4408 },
   WEIR_CONNECTION_LIMIT: { message: "Too many connections.", retryable: true, status: 503, close: 1013 },

@@ -24,6 +24,28 @@ export function ownerOfKey(control: Control, key: string): KeyOwner {
   return owner;
 }
 
+/** Names under which other services take keys in a URL. */
+const keyParameters: ReadonlySet<string> = new Set([
+  "key",
+  "api_key",
+  "apikey",
+  "api-key",
+  "access_token",
+  "token",
+  "authorization",
+]);
+const keyPattern = /weir_[a-z0-9-]{1,64}_[0-9A-Za-z]{32}/;
+
+/** `query` is the raw query string. Throws WEIR_AUTH_KEY_IN_URL, whether the key is right or not. */
+export function refuseKeyInUrl(query: string): void {
+  if (query === "") return;
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (keyParameters.has(name.toLowerCase()) || keyPattern.test(value) || keyPattern.test(name)) {
+      throw new WeirError("WEIR_AUTH_KEY_IN_URL");
+    }
+  }
+}
+
 export function requireScope(owner: KeyOwner, scope: Scope): void {
   if (!hasScope(owner, scope)) throw new WeirError("WEIR_AUTH_SCOPE_MISSING", `It takes the scope \`${scope}\`.`);
 }

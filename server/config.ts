@@ -26,6 +26,39 @@ function text(error: string) {
   return z.string({ error }).min(1, { error });
 }
 
+/** Texts joined by commas; each is checked, and taken in the form that `parse` gives it. */
+function list(parse: (text: string) => string | undefined, error: string) {
+  return z.preprocess(
+    (value) =>
+      typeof value === "string"
+        ? value
+            .split(",")
+            .map((part) => part.trim())
+            .filter((part) => part !== "")
+        : value,
+    z.array(
+      z.string({ error }).transform((text, context) => {
+        const parsed = parse(text);
+        if (parsed === undefined) context.addIssue({ code: "custom", message: error });
+        return parsed ?? "";
+      }),
+      { error },
+    ),
+  );
+}
+
+/** `https://app.example`, as browsers write it. */
+function originOf(text: string): string | undefined {
+  if (text === "*") return text;
+  try {
+    const url = new URL(text);
+    const isWeb = url.protocol === "http:" || url.protocol === "https:";
+    return isWeb && url.origin === text.toLowerCase().replace(/\/$/, "") ? url.origin : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 const questdb = z.union([z.enum(["managed", "off"]), z.url({ protocol: /^https?$/ })], {
   error: "must be `managed`, `off` or an http(s) URL",
 });
@@ -34,6 +67,10 @@ const settings = {
   port: integer(0, 65_535).default(7070).meta({ description: "The TCP port of HTTP and WebSocket; 0 takes a free one" }),
   host: text("must be an address").default("127.0.0.1").meta({
     description: "The address to listen on. `0.0.0.0` lets other machines in; put TLS in front of it",
+  }),
+  allowedOrigins: list(originOf, "must be origins such as https://app.example, or *").default([]).meta({
+    description: "Web pages that may use the server from a browser, as origins joined by commas; `*` lets all pages in",
+    defaultText: "none",
   }),
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",

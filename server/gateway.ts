@@ -13,18 +13,27 @@ import { entryOf, WeirError } from "../protocol/error-codes.ts";
 import { limits as protocolLimits } from "../protocol/limits.ts";
 import type { Channels, LiveData, Publisher } from "../workers/ports.ts";
 import { Admission } from "./admission.ts";
-import { ownerOfHeader } from "./authenticate.ts";
+import { ownerOfHeader, refuseKeyInUrl } from "./authenticate.ts";
 import { Connection, type ConnectionServices, type SocketData } from "./connection.ts";
 import type { GatewayLimits } from "./gateway-limits.ts";
 import { HttpApi } from "./http.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import { Origins } from "./origins.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
 import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
 
+/** The settings that it needs. */
+export interface GatewayConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly drainTimeoutMs: number;
+  readonly allowedOrigins?: readonly string[];
+}
+
 export interface GatewayOptions {
-  readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };
+  readonly config: GatewayConfig;
   readonly control: Control;
   readonly publisher: Publisher;
   readonly channels: Channels;
@@ -66,6 +75,7 @@ export class Gateway {
   readonly #admission: Admission;
   readonly #app: TemplatedApp;
   readonly #http: HttpApi;
+  readonly #origins: Origins;
   readonly #connectionServices: ConnectionServices;
   readonly #connections = new Set<Connection>();
   #listenSocket: us_listen_socket | undefined;
@@ -88,8 +98,9 @@ export class Gateway {
     this.#admission.onRelief(() => {
       for (const connection of this.#connections) connection.returnCredit();
     });
+    this.#origins = new Origins(options.config.allowedOrigins ?? []);
     const idle = () => this.#checkIdle();
-    const shared = { ...options, admission: this.#admission, idle };
+    const shared = { ...options, admission: this.#admission, origins: this.#origins, idle };
     this.#connectionServices = { ...shared, limits };
     this.routes = allRoutes({
       ...shared,
@@ -195,6 +206,8 @@ export class Gateway {
       if (request.getHeader("sec-websocket-version") !== "13") {
         throw new WeirError("WEIR_FRAME_FIELD_INVALID", "The version of WebSocket is 13.", { path: "sec-websocket-version" });
       }
+      this.#origins.checkUpgrade(request.getHeader("origin"), request.getHeader("host"));
+      refuseKeyInUrl(request.getQuery() ?? "");
       owner = ownerOfHeader(this.#options.control, request.getHeader("authorization"));
       this.#admission.openConnection();
     } catch (thrown) {

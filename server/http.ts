@@ -3,14 +3,15 @@
  * thrown on the way ends in a coded reply. All that is needed of uWS's request is read before the first await: it is gone
  * after the callback. The gateway registers `serve` for every path.
  */
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import { WeirError } from "../protocol/error-codes.ts";
 import type { Admission } from "./admission.ts";
-import { ownerOfHeader, requireScope } from "./authenticate.ts";
+import { ownerOfHeader, refuseKeyInUrl, requireScope } from "./authenticate.ts";
 import { HttpReply } from "./http-reply.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import type { Origins } from "./origins.ts";
 import { codedError, problemHeaders, problemOf } from "./problem.ts";
 import { bodyHead, collectBody, decodeBody, hasAmbiguousLength, Reservation } from "./request-body.ts";
 import { matchPath, type ApiReply, type Route } from "./route.ts";
@@ -19,6 +20,7 @@ import type { Control, KeyOwner, Scope } from "./services.ts";
 export interface HttpServices {
   readonly admission: Admission;
   readonly control: Control;
+  readonly origins: Origins;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   now(): number;
@@ -32,6 +34,9 @@ const knownMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "DELET
 
 const NO_BODY = new Uint8Array(0);
 
+/** Answers hold a tenant's data, and are what their type says. */
+const safeHeaders = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } as const;
+
 interface Found {
   readonly route: Route;
   readonly parameter: string;
@@ -43,6 +48,8 @@ interface Exchange {
   readonly reservation: Reservation;
   readonly method: string;
   readonly requestId: string;
+  /** Of the page that asks, when a browser says so; else "". */
+  readonly origin: string;
   readonly startedMs: number;
   readonly route: Route | undefined;
 }
@@ -50,9 +57,6 @@ interface Exchange {
 export class HttpApi {
   readonly #services: HttpServices;
   readonly #routes: readonly Route[];
-  /** Tells the requests of one process from those of another in a log. */
-  readonly #idPrefix = randomBytes(4).toString("hex");
-  #requests = 0;
   #open = 0;
 
   constructor(services: HttpServices, routes: readonly Route[]) {
@@ -69,10 +73,11 @@ export class HttpApi {
     const method = request.getMethod().toUpperCase();
     const path = request.getUrl();
     const found = this.#find(method, path);
-    const exchange = this.#begin(response, method, found?.route);
+    const exchange = this.#begin(response, method, request.getHeader("origin"), found?.route);
     try {
+      refuseKeyInUrl(request.getQuery() ?? "");
       if (found !== undefined) this.#run(found, exchange, response, request);
-      else this.#send(exchange, this.#unrouted(method, path, exchange.requestId));
+      else this.#send(exchange, this.#unrouted(exchange, path));
     } catch (thrown) {
       this.#fail(exchange, thrown);
     }
@@ -80,11 +85,12 @@ export class HttpApi {
 
   /** Answers a request that is no use going on with, such as an upgrade without a valid key. */
   refuse(response: HttpResponse, thrown: unknown): void {
-    this.#fail(this.#begin(response, "GET", undefined), thrown);
+    this.#fail(this.#begin(response, "GET", "", undefined), thrown);
   }
 
-  #begin(response: HttpResponse, method: string, route: Route | undefined): Exchange {
-    const reply = new HttpReply(response, method === "HEAD");
+  #begin(response: HttpResponse, method: string, origin: string, route: Route | undefined): Exchange {
+    const always = { ...safeHeaders, ...this.#services.origins.answerHeaders(origin) };
+    const reply = new HttpReply(response, method === "HEAD", always);
     const reservation = new Reservation(this.#services.admission);
     this.#open++;
     reply.whenOver(() => {
@@ -92,8 +98,9 @@ export class HttpApi {
       this.#open--;
       if (this.#open === 0) this.#services.idle();
     });
-    const requestId = `${this.#idPrefix}-${(++this.#requests).toString(36)}`;
-    return { reply, reservation, method, requestId, startedMs: this.#services.now(), route };
+    // Not a number that rises: a tenant would see from it how much others ask.
+    const requestId = randomUUID();
+    return { reply, reservation, method, requestId, origin, startedMs: this.#services.now(), route };
   }
 
   #find(method: string, path: string): Found | undefined {
@@ -106,12 +113,14 @@ export class HttpApi {
     return undefined;
   }
 
-  #unrouted(method: string, path: string, requestId: string): ApiReply {
+  #unrouted({ method, requestId, origin }: Exchange, path: string): ApiReply {
     const methods = this.#routes.filter((route) => matchPath(route, path) !== undefined).map((route) => route.method);
     if (methods.length === 0) throw new WeirError("WEIR_HTTP_NOT_FOUND");
     const allowed = methods.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : [each]));
     const headers = { Allow: [...allowed, "OPTIONS"].join(", ") };
-    if (method === "OPTIONS") return { status: 204, headers };
+    if (method === "OPTIONS") {
+      return { status: 204, headers: { ...headers, ...this.#services.origins.preflightHeaders(origin, headers.Allow) } };
+    }
     this.#services.metrics.refusal("WEIR_HTTP_METHOD");
     const problem = problemOf(new WeirError("WEIR_HTTP_METHOD"), requestId);
     return { status: problem.status, body: problem, contentType: "application/problem+json", headers };

@@ -62,7 +62,7 @@ export type Route =
 export const entryCodes = {
   body: ["WEIR_FRAME_MALFORMED", "WEIR_FRAME_TOO_LARGE", "WEIR_BODY_TYPE_UNSUPPORTED", "WEIR_FLOW_OVERLOADED"],
   auth: ["WEIR_AUTH_KEY_MISSING", "WEIR_AUTH_KEY_UNKNOWN", "WEIR_AUTH_SCOPE_MISSING"],
-  all: ["WEIR_INTERNAL", "WEIR_FLOW_DRAINING"],
+  all: ["WEIR_INTERNAL", "WEIR_FLOW_DRAINING", "WEIR_AUTH_KEY_IN_URL"],
 } as const satisfies Record<string, readonly ErrorCode[]>;
 
 /** The part of a path that a route's `{name}` stands for; "" when it has none and matches; undefined when it does not. */

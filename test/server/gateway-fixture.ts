@@ -13,7 +13,7 @@ import type { TenantId } from "../../protocol/ids.ts";
 import { defaultMetrics, type MetricDefinition } from "../../protocol/metric-definition.ts";
 import { ACCEPTED, DUPLICATE, isDeadLetter, verdictOf } from "../../protocol/verdicts.ts";
 import type { GatewayLimits } from "../../server/gateway-limits.ts";
-import { createGateway, type Gateway, type GatewayOptions } from "../../server/gateway.ts";
+import { createGateway, type Gateway, type GatewayConfig, type GatewayOptions } from "../../server/gateway.ts";
 import { createLog } from "../../server/log.ts";
 import { GatewayMetrics } from "../../server/metrics.ts";
 import type { Control, ExportJobs, KeyOwner, QueryService, WarehouseState } from "../../server/services.ts";
@@ -298,7 +298,13 @@ export interface Fixture {
 
 export async function startGateway(
   t: TestContext,
-  options: { limits?: Partial<GatewayLimits>; queryService?: QueryService; drainTimeoutMs?: number; port?: number } = {},
+  options: {
+    limits?: Partial<GatewayLimits>;
+    queryService?: QueryService;
+    drainTimeoutMs?: number;
+    port?: number;
+    config?: Partial<GatewayConfig>;
+  } = {},
 ): Promise<Fixture> {
   const control = new FakeControl();
   const publisher = new FakePublisher();
@@ -321,7 +327,12 @@ export async function startGateway(
     processMetrics: false,
   });
   const gatewayOptions: GatewayOptions = {
-    config: { host: "127.0.0.1", port: options.port ?? 0, drainTimeoutMs: options.drainTimeoutMs ?? 5_000 },
+    config: {
+      host: "127.0.0.1",
+      port: options.port ?? 0,
+      drainTimeoutMs: options.drainTimeoutMs ?? 5_000,
+      ...options.config,
+    },
     control,
     publisher,
     channels,
