@@ -2,6 +2,7 @@
 /** The `weir` command: puts the commands together and turns whatever goes wrong into a message and an exit code. */
 import { Command, CommanderError } from "commander";
 import { addAuditCommand } from "./commands/audit.ts";
+import { addAuditLogCommand } from "./commands/audit-log.ts";
 import { addDeadLettersCommand } from "./commands/dead-letters.ts";
 import { addKeysCommand } from "./commands/keys.ts";
 import { addMetricsCommand } from "./commands/metrics.ts";
@@ -42,6 +43,7 @@ addSessionsCommand(program);
 addDeadLettersCommand(program);
 addKeysCommand(program);
 addAuditCommand(program);
+addAuditLogCommand(program);
 
 // `weir query | head` ends the reader first: that is no failure of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) =>

@@ -81,6 +81,15 @@ export const errorCodes = {
   // Keys and scopes
   WEIR_AUTH_KEY_MISSING: { message: "An API key is required.", retryable: false, status: 401, close: 4401 },
   WEIR_AUTH_KEY_UNKNOWN: { message: "The API key is not valid.", retryable: false, status: 401, close: 4401 },
+  WEIR_AUTH_KEY_EXPIRED: { message: "The API key has expired.", retryable: false, status: 401, close: 4401 },
+  WEIR_AUTH_LOCKED_OUT: {
+    message: "Too many wrong keys came from this address; try again later.",
+    retryable: true,
+    status: 429,
+    close: 4429,
+  },
+  WEIR_KEY_LIMIT: { message: "The tenant has as many keys as the limit allows; revoke some.", retryable: false, status: 429 },
+  WEIR_KEY_REPLACED: { message: "The key has been rotated already; rotate its successor.", retryable: false, status: 409 },
   WEIR_AUTH_KEY_IN_URL: {
     message: "A key must not stand in a URL, where logs keep it; send `Authorization: Bearer KEY`, and rotate this key.",
     retryable: false,
@@ -161,8 +170,10 @@ export class WeirError extends Error {
   override readonly name = "WeirError";
   readonly code: ErrorCode;
   readonly path: string | undefined;
+  /** How long to wait before trying again, when that is known. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, detail?: string, options?: { path?: string; cause?: unknown }) {
+  constructor(code: ErrorCode, detail?: string, options?: { path?: string; cause?: unknown; retryAfterMs?: number }) {
     const { message } = entryOf(code);
     super(
       detail === undefined ? message : `${message} ${detail}`,
@@ -170,6 +181,7 @@ export class WeirError extends Error {
     );
     this.code = code;
     this.path = options?.path;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   get retryable(): boolean {

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../protocol/windows.ts";
+import { parseProxy } from "./client-address.ts";
 import { logLevels } from "./log.ts";
 import { parseWith } from "./route.ts";
 
@@ -72,6 +73,14 @@ const settings = {
     description: "Web pages that may use the server from a browser, as origins joined by commas; `*` lets all pages in",
     defaultText: "none",
   }),
+  trustedProxies: list(parseProxy, "must be addresses or subnets such as 10.0.0.0/8")
+    .default([])
+    .meta({
+      description:
+        "Proxies whose X-Forwarded-For is believed, as addresses or subnets joined by commas. Needed behind a proxy on another " +
+        "machine, or one who guesses keys locks out everybody",
+      defaultText: "none",
+    }),
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
   }),

@@ -11,9 +11,11 @@ import uWS from "uWebSockets.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError } from "../protocol/error-codes.ts";
 import { limits as protocolLimits } from "../protocol/limits.ts";
+import type { KeyState } from "../storage/api-keys.ts";
 import type { Channels, LiveData, Publisher } from "../workers/ports.ts";
 import { Admission } from "./admission.ts";
-import { ownerOfHeader, refuseKeyInUrl } from "./authenticate.ts";
+import { Authenticator, refuseKeyInUrl } from "./authenticate.ts";
+import { ClientAddresses, type ClientAddress } from "./client-address.ts";
 import { Connection, type ConnectionServices, type SocketData } from "./connection.ts";
 import type { GatewayLimits } from "./gateway-limits.ts";
 import { HttpApi } from "./http.ts";
@@ -30,6 +32,7 @@ export interface GatewayConfig {
   readonly port: number;
   readonly drainTimeoutMs: number;
   readonly allowedOrigins?: readonly string[];
+  readonly trustedProxies?: readonly string[];
 }
 
 export interface GatewayOptions {
@@ -76,10 +79,12 @@ export class Gateway {
   readonly #app: TemplatedApp;
   readonly #http: HttpApi;
   readonly #origins: Origins;
+  readonly #authenticator: Authenticator;
   readonly #connectionServices: ConnectionServices;
   readonly #connections = new Set<Connection>();
   #listenSocket: us_listen_socket | undefined;
   #checking: ReturnType<typeof setInterval> | undefined;
+  #notingExpired = false;
   #onIdle: (() => void) | undefined;
   #closed = false;
 
@@ -99,8 +104,11 @@ export class Gateway {
       for (const connection of this.#connections) connection.returnCredit();
     });
     this.#origins = new Origins(options.config.allowedOrigins ?? []);
+    this.#authenticator = new Authenticator({ ...options, limits });
     const idle = () => this.#checkIdle();
-    const shared = { ...options, admission: this.#admission, origins: this.#origins, idle };
+    const addresses = new ClientAddresses(options.config.trustedProxies ?? []);
+    const access = { authenticator: this.#authenticator, origins: this.#origins, addresses };
+    const shared = { ...options, ...access, admission: this.#admission, idle };
     this.#connectionServices = { ...shared, limits };
     this.routes = allRoutes({
       ...shared,
@@ -201,20 +209,22 @@ export class Gateway {
 
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     let owner: KeyOwner | undefined;
+    let from: ClientAddress;
     try {
+      from = this.#http.addressOf(response, request);
       // uWS upgrades any version.
       if (request.getHeader("sec-websocket-version") !== "13") {
         throw new WeirError("WEIR_FRAME_FIELD_INVALID", "The version of WebSocket is 13.", { path: "sec-websocket-version" });
       }
       this.#origins.checkUpgrade(request.getHeader("origin"), request.getHeader("host"));
       refuseKeyInUrl(request.getQuery() ?? "");
-      owner = ownerOfHeader(this.#options.control, request.getHeader("authorization"));
+      owner = this.#authenticator.ownerOfHeader(request.getHeader("authorization"), from);
       this.#admission.openConnection();
     } catch (thrown) {
       this.#http.refuse(response, thrown);
       return;
     }
-    const connection = new Connection(this.#connectionServices, owner);
+    const connection = new Connection(this.#connectionServices, owner, from);
     const key = request.getHeader("sec-websocket-key");
     const extensions = request.getHeader("sec-websocket-extensions");
     response.upgrade<SocketData>({ connection }, key, "", extensions, context);
@@ -235,15 +245,30 @@ export class Gateway {
 
   #check(): void {
     try {
-      const active = new Map<string, boolean>();
-      const isKeyValid = (keyId: string): boolean => {
-        const known = active.get(keyId) ?? this.#options.control.isKeyValid(keyId);
-        active.set(keyId, known);
-        return known;
+      const { control, now } = this.#options;
+      const states = new Map<string, KeyState>();
+      const keyState = (keyId: string): KeyState => {
+        const state = states.get(keyId) ?? control.keyState(keyId, now());
+        states.set(keyId, state);
+        return state;
       };
-      for (const connection of this.#connections) connection.check(isKeyValid);
+      for (const connection of this.#connections) connection.check(keyState);
+      void this.#noteExpiredKeys();
     } catch (error) {
       this.#options.log.error({ err: error }, "check of open connections failed");
+    }
+  }
+
+  async #noteExpiredKeys(): Promise<void> {
+    if (this.#notingExpired) return;
+    this.#notingExpired = true;
+    const { control, log, now } = this.#options;
+    try {
+      for (const { keyId, tenant } of await control.noteExpiredKeys(now())) log.info({ keyId, tenant }, "key expired");
+    } catch (error) {
+      log.error({ err: error }, "audit entry failed");
+    } finally {
+      this.#notingExpired = false;
     }
   }
 
@@ -255,5 +280,6 @@ export class Gateway {
     metrics.subscriptions.set(subscriptions);
     metrics.creditHeld.set(this.#framesInFlight());
     metrics.heldBytes.set(this.#admission.heldBytes);
+    metrics.auditRemoved.set(this.#options.control.auditRemoved);
   }
 }

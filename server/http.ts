@@ -7,7 +7,8 @@ import { randomUUID } from "node:crypto";
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import { WeirError } from "../protocol/error-codes.ts";
 import type { Admission } from "./admission.ts";
-import { ownerOfHeader, refuseKeyInUrl, requireScope } from "./authenticate.ts";
+import { refuseKeyInUrl, requireScope, type Authenticator } from "./authenticate.ts";
+import type { ClientAddress, ClientAddresses } from "./client-address.ts";
 import { HttpReply } from "./http-reply.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
@@ -15,11 +16,12 @@ import type { Origins } from "./origins.ts";
 import { codedError, problemHeaders, problemOf } from "./problem.ts";
 import { bodyHead, collectBody, decodeBody, hasAmbiguousLength, Reservation } from "./request-body.ts";
 import { matchPath, type ApiReply, type Route } from "./route.ts";
-import type { Control, KeyOwner, Scope } from "./services.ts";
+import type { KeyOwner, Scope } from "./services.ts";
 
 export interface HttpServices {
   readonly admission: Admission;
-  readonly control: Control;
+  readonly authenticator: Authenticator;
+  readonly addresses: ClientAddresses;
   readonly origins: Origins;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
@@ -83,6 +85,12 @@ export class HttpApi {
     }
   }
 
+  /** Valid inside the callback only. */
+  addressOf(response: HttpResponse, request: HttpRequest): ClientAddress {
+    const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+    return this.#services.addresses.of(peer, request.getHeader("x-forwarded-for"));
+  }
+
   /** Answers a request that is no use going on with, such as an upgrade without a valid key. */
   refuse(response: HttpResponse, thrown: unknown): void {
     this.#fail(this.#begin(response, "GET", "", undefined), thrown);
@@ -133,7 +141,8 @@ export class HttpApi {
       this.#fail(exchange, error, { close: true });
       return;
     }
-    const owner = route.scope === "none" ? undefined : this.#ownerOf(request, route.scope);
+    const from = this.addressOf(response, request);
+    const owner = route.scope === "none" ? undefined : this.#ownerOf(request, route.scope, from);
     const { reservation, requestId } = exchange;
     const head = route.body === undefined ? undefined : bodyHead(request, route.body.types);
     const bytesMax = route.body?.bytesMax ?? 0;
@@ -146,7 +155,8 @@ export class HttpApi {
       const apiRequest = { parameter, query, body, bodyType: head?.type ?? "", requestId };
       if (route.scope === "none") return route.handle(apiRequest);
       if (owner === undefined) throw new WeirError("WEIR_AUTH_KEY_MISSING");
-      return route.handle({ ...apiRequest, owner });
+      const author = { by: `key:${owner.keyId}`, remoteAddress: from.text };
+      return route.handle({ ...apiRequest, owner, author });
     };
     answer().then(
       (reply) => this.#send(exchange, reply),
@@ -154,8 +164,8 @@ export class HttpApi {
     );
   }
 
-  #ownerOf(request: HttpRequest, scope: Scope): KeyOwner {
-    const owner = ownerOfHeader(this.#services.control, request.getHeader("authorization"));
+  #ownerOf(request: HttpRequest, scope: Scope, from: ClientAddress): KeyOwner {
+    const owner = this.#services.authenticator.ownerOfHeader(request.getHeader("authorization"), from);
     if (owner === undefined) throw new WeirError("WEIR_AUTH_KEY_MISSING");
     requireScope(owner, scope);
     this.#services.admission.refuseWhenDraining();
@@ -170,7 +180,7 @@ export class HttpApi {
       this.#services.log.error({ err: error.cause ?? error, requestId, route: route?.path }, "request failed");
     }
     const problem = problemOf(error, exchange.requestId, exchange.route?.detail);
-    const headers = problemHeaders(problem);
+    const headers = problemHeaders(problem, error.retryAfterMs);
     const answer = { status: problem.status, body: problem, contentType: "application/problem+json", headers };
     this.#send(exchange, answer, options);
   }

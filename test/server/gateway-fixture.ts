@@ -16,6 +16,8 @@ import type { GatewayLimits } from "../../server/gateway-limits.ts";
 import { createGateway, type Gateway, type GatewayConfig, type GatewayOptions } from "../../server/gateway.ts";
 import { createLog } from "../../server/log.ts";
 import { GatewayMetrics } from "../../server/metrics.ts";
+import type { KeyState } from "../../storage/api-keys.ts";
+import type { AuditPage, AuditRecord } from "../../storage/audit-log.ts";
 import type { Control, ExportJobs, KeyOwner, QueryService, WarehouseState } from "../../server/services.ts";
 import {
   topicOf,
@@ -46,8 +48,26 @@ export class FakeControl implements Control {
     return this.owners.get(key);
   }
 
-  isKeyValid(keyId: string): boolean {
-    return [...this.owners.values()].some((owner) => owner.keyId === keyId);
+  keyState(keyId: string, nowMs: number): KeyState {
+    const owner = [...this.owners.values()].find((each) => each.keyId === keyId);
+    if (owner === undefined) return "unknown";
+    return owner.expiresMs !== undefined && owner.expiresMs <= nowMs ? "expired" : "valid";
+  }
+
+  readonly recorded: (AuditRecord & { readonly log: string })[] = [];
+  readonly auditRemoved = 0;
+
+  async record(log: string, record: AuditRecord): Promise<void> {
+    this.recorded.push({ log, ...record });
+  }
+
+  auditLog(log: string, { limit }: { limit: number }): AuditPage {
+    const entries = this.recorded.map((record, index) => ({ seq: index + 1, ...record })).filter((each) => each.log === log);
+    return { entries: entries.toReversed().slice(0, limit), removed: 0 };
+  }
+
+  async noteExpiredKeys(): Promise<readonly []> {
+    return [];
   }
 
   metrics(): readonly MetricDefinition[] {
