@@ -12,8 +12,11 @@ import { addServeCommand } from "./commands/serve.ts";
 import { addSessionsCommand } from "./commands/sessions.ts";
 import { addWatchCommand } from "./commands/watch.ts";
 import { VERSION } from "../server/version.ts";
+import { hideKeyArguments } from "./connect-options.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import { UsageError, writeFailure } from "./failure.ts";
+
+hideKeyArguments();
 
 const LEFTOVERS_MS = 2_000;
 

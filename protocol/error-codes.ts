@@ -140,6 +140,7 @@ export const errorCodes = {
   WEIR_START_DATA_IN_USE: { message: "Another server uses the data directory.", retryable: false, status: 500 },
   WEIR_START_DATA_FORMAT: { message: "The data directory has an unknown format.", retryable: false, status: 500 },
   WEIR_START_DATA_UNUSABLE: { message: "The data directory cannot be read or written.", retryable: false, status: 500 },
+  WEIR_START_TLS_INVALID: { message: "The TLS certificate or its key cannot be used.", retryable: false, status: 500 },
   WEIR_START_NO_JAVA: { message: "No Java runtime (17 or later) was found for QuestDB.", retryable: false, status: 500 },
   WEIR_START_NO_QUESTDB: { message: "The QuestDB jar was not found and could not be fetched.", retryable: false, status: 500 },
   WEIR_QUESTDB_UNREACHABLE: { message: "QuestDB does not answer.", retryable: true, status: 503 },

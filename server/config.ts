@@ -67,7 +67,16 @@ const questdb = z.union([z.enum(["managed", "off"]), z.url({ protocol: /^https?$
 const settings = {
   port: integer(0, 65_535).default(7070).meta({ description: "The TCP port of HTTP and WebSocket; 0 takes a free one" }),
   host: text("must be an address").default("127.0.0.1").meta({
-    description: "The address to listen on. `0.0.0.0` lets other machines in; put TLS in front of it",
+    description: "The address to listen on. `0.0.0.0` lets other machines in; use TLS then, here or in front",
+  }),
+  tlsCert: text("must be a file").optional().meta({
+    description:
+      "PEM file of the certificate and its chain: the port speaks TLS (1.2 or later) only. Noticed within 10 s when renewed",
+    defaultText: "no TLS",
+  }),
+  tlsKey: text("must be a file").optional().meta({
+    description: "PEM file of the certificate's private key, without a passphrase",
+    defaultText: "no TLS",
   }),
   allowedOrigins: list(originOf, "must be origins such as https://app.example, or *").default([]).meta({
     description: "Web pages that may use the server from a browser, as origins joined by commas; `*` lets all pages in",
@@ -186,6 +195,8 @@ const configSchema = z.strictObject(settings).transform((config, context) => {
   if (config.paneFineRetentionMs > config.paneMinuteRetentionMs) {
     refuse("paneFineRetentionMs", "must be at most paneMinuteRetentionMs");
   }
+  if (config.tlsCert === undefined && config.tlsKey !== undefined) refuse("tlsCert", "must be given with tlsKey");
+  if (config.tlsKey === undefined && config.tlsCert !== undefined) refuse("tlsKey", "must be given with tlsCert");
   return { ...config, paneRetentionMs };
 });
 
@@ -193,7 +204,7 @@ export type Config = z.output<typeof configSchema>;
 export type SettingName = keyof typeof settings;
 
 /** Variables of the command line client, which may stand in the same environment. */
-const clientVariables: ReadonlySet<string> = new Set(["WEIR_URL", "WEIR_KEY"]);
+const clientVariables: ReadonlySet<string> = new Set(["WEIR_URL", "WEIR_KEY", "WEIR_KEY_FILE", "WEIR_CA"]);
 const variablePrefix = "WEIR_";
 
 /** `flags` by camel-case name (`snapshotEveryMs`); undefined means not given. Throws WEIR_CONFIG_INVALID with the path. */

@@ -8,7 +8,7 @@
  * Everything it uses comes by argument; `server/main.ts` is the one caller outside tests.
  */
 import uWS from "uWebSockets.js";
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t, WebSocket } from "uWebSockets.js";
+import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError } from "../protocol/error-codes.ts";
 import { limits as protocolLimits } from "../protocol/limits.ts";
 import type { KeyState } from "../storage/api-keys.ts";
@@ -19,10 +19,12 @@ import { ClientAddresses, type ClientAddress } from "./client-address.ts";
 import { Connection, type ConnectionServices, type SocketData } from "./connection.ts";
 import type { GatewayLimits } from "./gateway-limits.ts";
 import { HttpApi } from "./http.ts";
+import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { Origins } from "./origins.ts";
 import type { Route } from "./route.ts";
+import type { TlsFiles } from "./tls.ts";
 import { allRoutes } from "./routes.ts";
 import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
 
@@ -33,6 +35,9 @@ export interface GatewayConfig {
   readonly drainTimeoutMs: number;
   readonly allowedOrigins?: readonly string[];
   readonly trustedProxies?: readonly string[];
+  /** Both or neither. */
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
 }
 
 export interface GatewayOptions {
@@ -52,6 +57,7 @@ export interface GatewayOptions {
   /** `draining` is added by the gateway. */
   readiness(): Omit<Readiness, "draining">;
   readonly limits?: Partial<GatewayLimits>;
+  readonly tlsCheckEveryMs?: number;
 }
 
 const STREAM_PATH = "/v1/stream";
@@ -62,11 +68,7 @@ const CHECK_EVERY_MS = 250;
  * somewhat too large gets the coded error and the close code 1009 that clients can act on.
  */
 const OVERSIZE_BYTES = 1024 * 1024;
-/** LIBUS_LISTEN_EXCLUSIVE_PORT. Without it a second server would share the port unnoticed, and the two split the connections. */
-const LISTEN_EXCLUSIVELY = 1;
-
-/** A form of `listen` that uWS has and its declarations lack. */
-type Listen = (host: string, port: number, options: number, opened: (socket: us_listen_socket | false) => void) => unknown;
+const TLS_CHECK_EVERY_MS = 10_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   return new Gateway(options);
@@ -76,13 +78,12 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #limits: GatewayLimits;
   readonly #admission: Admission;
-  readonly #app: TemplatedApp;
+  readonly #listener: Listener;
   readonly #http: HttpApi;
   readonly #origins: Origins;
   readonly #authenticator: Authenticator;
   readonly #connectionServices: ConnectionServices;
   readonly #connections = new Set<Connection>();
-  #listenSocket: us_listen_socket | undefined;
   #checking: ReturnType<typeof setInterval> | undefined;
   #notingExpired = false;
   #onIdle: (() => void) | undefined;
@@ -108,7 +109,8 @@ export class Gateway {
     const idle = () => this.#checkIdle();
     const addresses = new ClientAddresses(options.config.trustedProxies ?? []);
     const access = { authenticator: this.#authenticator, origins: this.#origins, addresses };
-    const shared = { ...options, ...access, admission: this.#admission, idle };
+    const tls = options.config.tlsCert !== undefined;
+    const shared = { ...options, ...access, tls, admission: this.#admission, idle };
     this.#connectionServices = { ...shared, limits };
     this.routes = allRoutes({
       ...shared,
@@ -116,29 +118,31 @@ export class Gateway {
       refreshGauges: () => this.#refreshGauges(),
     });
     this.#http = new HttpApi(shared, this.routes);
-    this.#app = this.#build(uWS.App());
+    this.#listener = new Listener({
+      host: options.config.host,
+      port: options.config.port,
+      tls: tlsFilesOf(options.config),
+      tlsCheckEveryMs: options.tlsCheckEveryMs ?? TLS_CHECK_EVERY_MS,
+      log: options.log,
+      build: (app) => this.#build(app),
+    });
     options.channels.onDelta((topic, frame) => {
-      if (!this.#closed) this.#app.publish(topic, frame, true);
+      if (!this.#closed) this.#listener.publish(topic, frame);
     });
   }
 
   /** Resolves with the port; rejects with WEIR_START_PORT_IN_USE. */
   async listen(): Promise<number> {
-    const { host, port } = this.#options.config;
-    const listenSocket = await new Promise<us_listen_socket | false>((resolve) => {
-      (this.#app.listen as unknown as Listen).call(this.#app, host, port, LISTEN_EXCLUSIVELY, resolve);
-    });
-    if (listenSocket === false) throw new WeirError("WEIR_START_PORT_IN_USE", `${host}:${port} cannot be listened on.`);
-    this.#listenSocket = listenSocket;
+    const port = this.#listener.listen();
     this.#checking = setInterval(() => this.#check(), CHECK_EVERY_MS);
-    return uWS.us_socket_local_port(listenSocket);
+    return port;
   }
 
   /** Takes nothing new, waits for what is in flight (at most `drainTimeoutMs`), and closes the sockets with 1012. */
   async drain(): Promise<void> {
     if (this.#closed) return;
     this.#admission.startDraining();
-    this.#stopListening();
+    this.#listener.stop();
     await this.#idle();
     const { close = 1012 } = entryOf("WEIR_FLOW_DRAINING");
     for (const connection of this.#connections) connection.end(close, "WEIR_FLOW_DRAINING");
@@ -149,13 +153,7 @@ export class Gateway {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#checking);
-    this.#stopListening();
-    this.#app.close();
-  }
-
-  #stopListening(): void {
-    if (this.#listenSocket !== undefined) uWS.us_listen_socket_close(this.#listenSocket);
-    this.#listenSocket = undefined;
+    this.#listener.close();
   }
 
   #idle(): Promise<void> {
@@ -280,6 +278,11 @@ export class Gateway {
     metrics.subscriptions.set(subscriptions);
     metrics.creditHeld.set(this.#framesInFlight());
     metrics.heldBytes.set(this.#admission.heldBytes);
+    metrics.certificateExpiry.set((this.#listener.certificateExpiresMs ?? Number.POSITIVE_INFINITY) / 1_000);
     metrics.auditRemoved.set(this.#options.control.auditRemoved);
   }
+}
+
+function tlsFilesOf({ tlsCert, tlsKey }: GatewayConfig): TlsFiles | undefined {
+  return tlsCert === undefined || tlsKey === undefined ? undefined : { certFile: tlsCert, keyFile: tlsKey };
 }

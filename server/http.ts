@@ -23,6 +23,7 @@ export interface HttpServices {
   readonly authenticator: Authenticator;
   readonly addresses: ClientAddresses;
   readonly origins: Origins;
+  readonly tls: boolean;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   now(): number;
@@ -38,6 +39,8 @@ const NO_BODY = new Uint8Array(0);
 
 /** Answers hold a tenant's data, and are what their type says. */
 const safeHeaders = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } as const;
+/** For a year, no plain HTTP to this name. */
+const tlsHeaders = { "Strict-Transport-Security": "max-age=31536000" } as const;
 
 interface Found {
   readonly route: Route;
@@ -97,7 +100,8 @@ export class HttpApi {
   }
 
   #begin(response: HttpResponse, method: string, origin: string, route: Route | undefined): Exchange {
-    const always = { ...safeHeaders, ...this.#services.origins.answerHeaders(origin) };
+    const { origins, tls } = this.#services;
+    const always = { ...safeHeaders, ...(tls && tlsHeaders), ...origins.answerHeaders(origin) };
     const reply = new HttpReply(response, method === "HEAD", always);
     const reservation = new Reservation(this.#services.admission);
     this.#open++;

@@ -323,6 +323,7 @@ export async function startGateway(
     queryService?: QueryService;
     drainTimeoutMs?: number;
     port?: number;
+    tlsCheckEveryMs?: number;
     config?: Partial<GatewayConfig>;
   } = {},
 ): Promise<Fixture> {
@@ -367,6 +368,7 @@ export async function startGateway(
     now: () => Date.now(),
     readiness: () => health,
     limits: options.limits ?? {},
+    ...(options.tlsCheckEveryMs !== undefined && { tlsCheckEveryMs: options.tlsCheckEveryMs }),
   };
   const gateway = createGateway(gatewayOptions);
   const sockets: TestSocket[] = [];
