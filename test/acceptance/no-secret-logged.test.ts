@@ -32,7 +32,8 @@ test("no key and no payload is logged, answered or stored", async (t) => {
     if (!response.ok) bodies.push(await response.text());
     return response.status;
   };
-  const post = (path: string, body: unknown) => ask(path, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) });
+  const post = (path: string, body: unknown) =>
+    ask(path, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) });
 
   await ask("/v1/metrics-catalog", {}, wrong);
   await ask("/v1/metrics-catalog", { headers: { Authorization: `Basic ${key}` } });
@@ -72,7 +73,10 @@ test("no key and no payload is logged, answered or stored", async (t) => {
 
   running = await real.restart();
   const metrics = await (await fetch(`${running.url}/metrics`)).text();
-  assert.ok(lines.some((line) => line.includes("locked out")), "the log was captured");
+  assert.ok(
+    lines.some((line) => line.includes("locked out")),
+    "the log was captured",
+  );
   // Errors name what was wrong: a metric, a channel. A key they never say again.
   const answers = bodies.join("\n");
   for (const secret of secrets) {
