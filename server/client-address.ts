@@ -31,12 +31,12 @@ export class ClientAddresses {
     }
   }
 
-  /** `peer` as the socket says it, `forwardedFor` the header or "". */
-  of(peer: string, forwardedFor: string): ClientAddress {
+  /** `peer` as the socket says it; `forwardedFor` gives the lines of the header, in order, and is asked only when they matter. */
+  of(peer: string, forwardedFor: () => readonly string[]): ClientAddress {
     let text = plain(peer);
-    if (this.#trustsAny && forwardedFor !== "") {
-      // Each proxy adds whom it heard from at the end: what a client made up stands before that.
-      const hops = forwardedFor.split(",").slice(-HOPS_MAX);
+    if (this.#trustsAny && this.#isTrusted(text)) {
+      // Each proxy adds whom it heard from at the end, or as a further line: what a client made up stands before that.
+      const hops = forwardedFor().join(",").split(",").slice(-HOPS_MAX);
       while (this.#isTrusted(text)) {
         const hop = plain(hops.pop()?.trim() ?? "");
         if (isIP(hop) === 0) break;

@@ -16,6 +16,7 @@ import { FRAME_FORMATS } from "../protocol/event-columns.ts";
 import { decodeClientFrame, encodeFrame, type ClientFrame, type ServerFrame } from "../protocol/frames.ts";
 import { scanHead, type FrameHead } from "../protocol/msgpack-scan.ts";
 import { ACCEPTED } from "../protocol/verdicts.ts";
+import type { KeyState } from "../storage/api-keys.ts";
 import type { Channels, Publisher, PublishOutcome } from "../workers/ports.ts";
 import type { Admission } from "./admission.ts";
 import { ackBodyOf, countEvents, refusalOf, resultBodyOf } from "./api/events.ts";
@@ -25,7 +26,6 @@ import type { GatewayLimits } from "./gateway-limits.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { codedError } from "./problem.ts";
-import type { KeyState } from "../storage/api-keys.ts";
 import type { Control, KeyOwner } from "./services.ts";
 import { SocketSubscriptions } from "./subscriptions.ts";
 

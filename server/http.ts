@@ -91,7 +91,7 @@ export class HttpApi {
   /** Valid inside the callback only. */
   addressOf(response: HttpResponse, request: HttpRequest): ClientAddress {
     const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
-    return this.#services.addresses.of(peer, request.getHeader("x-forwarded-for"));
+    return this.#services.addresses.of(peer, () => linesOf(request, "x-forwarded-for"));
   }
 
   /** Answers a request that is no use going on with, such as an upgrade without a valid key. */
@@ -198,4 +198,13 @@ export class HttpApi {
     metrics.body("out", bytes);
     metrics.request(knownMethods.has(method) ? method : "other", route?.path ?? NO_ROUTE, answer.status, now() - startedMs);
   }
+}
+
+/** `getHeader` gives the first line only, which may be the client's own invention before a proxy's. */
+function linesOf(request: HttpRequest, wanted: string): string[] {
+  const lines: string[] = [];
+  request.forEach((name, value) => {
+    if (name === wanted) lines.push(value);
+  });
+  return lines;
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { ClientAddresses, parseProxy } from "../../server/client-address.ts";
 
 const text = (proxies: readonly string[], peer: string, forwardedFor: string) =>
-  new ClientAddresses(proxies).of(peer, forwardedFor).text;
+  new ClientAddresses(proxies).of(peer, () => (forwardedFor === "" ? [] : [forwardedFor])).text;
 
 test("X-Forwarded-For of a peer that is not trusted is not believed", () => {
   assert.equal(text([], "203.0.113.9", "198.51.100.1"), "203.0.113.9");
@@ -22,8 +22,13 @@ test("behind trusted proxies it is the last address that none of them has", () =
   assert.equal(text(["10.0.0.1"], "10.0.0.1", `${"1.1.1.1,".repeat(10_000)}198.51.100.1`), "198.51.100.1");
 });
 
+test("a proxy may add a line of its own after the client's", () => {
+  const { text: last } = new ClientAddresses(["10.0.0.1"]).of("10.0.0.1", () => ["6.6.6.6", "198.51.100.1"]);
+  assert.equal(last, "198.51.100.1");
+});
+
 test("addresses of one customer count as one, those of the loopback interface as none", () => {
-  const group = (peer: string) => new ClientAddresses([]).of(peer, "").group;
+  const group = (peer: string) => new ClientAddresses([]).of(peer, () => []).group;
   assert.equal(group("203.0.113.9"), "203.0.113.9");
   assert.equal(group("::ffff:203.0.113.9"), "203.0.113.9");
   assert.equal(group("2001:db8:1:2::5"), "2001:db8:1:2::/64");

@@ -1,6 +1,7 @@
 /** Who guesses keys is locked out for a while: over HTTP, in the upgrade and in `hello`; nobody else is. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { request as httpRequest } from "node:http";
 import { test, type TestContext } from "node:test";
 import { decode, encode } from "msgpackr";
 import { WebSocket } from "ws";
@@ -89,6 +90,22 @@ test("an address that another trusted header makes up is not locked out for it",
   await lockOutByHttp(fixture, "203.0.113.5, 198.51.100.1");
   assert.equal((await fixture.request("/v1/metrics-catalog", asking("203.0.113.5", keys.read))).status, 200);
   assert.equal((await fixture.request("/v1/metrics-catalog", asking("198.51.100.1", keys.read))).status, 429);
+});
+
+test("a line that a client adds before the proxy's does not hide it", async (t) => {
+  const fixture = await startBehindProxy(t);
+  const statusOf = (guess: number) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const headers = { Authorization: `Bearer weir_acme_${guess}`, "X-Forwarded-For": [`203.0.113.${guess}`, "198.51.100.1"] };
+      const sent = httpRequest({ port: fixture.port, path: "/v1/metrics-catalog", headers, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.on("error", reject).end();
+    });
+  const statuses: (number | undefined)[] = [];
+  for (let guess = 0; guess < 5; guess++) statuses.push(await statusOf(guess));
+  assert.deepEqual(statuses, [401, 401, 401, 401, 429]);
 });
 
 test("without a setting a forwarded address is not believed, and the loopback interface is not locked out", async (t) => {
