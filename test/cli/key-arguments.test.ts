@@ -89,12 +89,11 @@ test("--ca and WEIR_CA trust the authority of a server with TLS, for every comma
   assert.equal(sent.code, 0, sent.stderr + sent.stdout);
   assert.equal(distrusted.code, 1);
   assert.match(distrusted.stderr, /^WEIR_CLIENT_UNREACHABLE: .*SELF_SIGNED_CERT/);
-  const trusting = { ...env, WEIR_CA: certFile };
-  const [asked, audited] = await Promise.all([
-    runCli(["query", "--metrics", "events", "--last", "1h", "--json"], { env: trusting }),
-    runCli(["audit", "--url", env.WEIR_URL, "--json"], { env: trusting }),
-  ]);
-  assert.equal(asked.code, 0, asked.stderr);
-  assert.match(asked.stdout, /"events":1/);
-  assert.deepEqual([audited.code, (JSON.parse(audited.stdout) as { ok: boolean }).ok], [0, true]);
+  const audited = await runCli(["audit", "--url", env.WEIR_URL, "--json"], { env: { ...env, WEIR_CA: certFile } });
+  assert.equal(audited.code, 0, audited.stderr);
+  const { figures } = JSON.parse(audited.stdout) as { figures: { accepted: number }[] };
+  assert.equal(
+    figures.reduce((sum, { accepted }) => sum + accepted, 0),
+    1,
+  );
 });
