@@ -24,8 +24,8 @@ import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { Origins } from "./origins.ts";
 import type { Route } from "./route.ts";
-import type { TlsFiles } from "./tls.ts";
 import { allRoutes } from "./routes.ts";
+import { tlsFilesOf } from "./tls.ts";
 import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
 
 /** The settings that it needs. */
@@ -281,8 +281,4 @@ export class Gateway {
     metrics.certificateExpiry.set((this.#listener.certificateExpiresMs ?? Number.POSITIVE_INFINITY) / 1_000);
     metrics.auditRemoved.set(this.#options.control.auditRemoved);
   }
-}
-
-function tlsFilesOf({ tlsCert, tlsKey }: GatewayConfig): TlsFiles | undefined {
-  return tlsCert === undefined || tlsKey === undefined ? undefined : { certFile: tlsCert, keyFile: tlsKey };
 }

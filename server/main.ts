@@ -24,6 +24,7 @@ import { IntroducedHosts } from "./introductions.ts";
 import type { Log } from "./log.ts";
 import { GatewayMetrics, type Observation } from "./metrics.ts";
 import { boundsOf, Queries } from "./query/service.ts";
+import { readTlsPair, tlsFilesOf } from "./tls.ts";
 import { VERSION } from "./version.ts";
 import { questdbRoot, WarehouseService } from "./warehouse.ts";
 
@@ -67,6 +68,9 @@ async function start(
 ): Promise<RunningServer> {
   const migrated = await migrateDataDirectory(config.data);
   if (migrated.length > 0) log.info({ formats: migrated }, "data directory migrated");
+  // Before the first key is made, which a start that fails later would not show.
+  const tls = tlsFilesOf(config);
+  if (tls !== undefined) readTlsPair(tls);
   const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
   undo.push(() => directory.close());
   const control = openControl(directory.controlPath);

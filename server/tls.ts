@@ -18,6 +18,15 @@ export interface TlsPair {
   readonly expiresMs: number;
 }
 
+/** undefined without TLS. */
+export function tlsFilesOf(settings: {
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+}): TlsFiles | undefined {
+  const { tlsCert, tlsKey } = settings;
+  return tlsCert === undefined || tlsKey === undefined ? undefined : { certFile: tlsCert, keyFile: tlsKey };
+}
+
 /** Throws WEIR_START_TLS_INVALID. The first certificate of the file is the server's; those that follow are its chain. */
 export function readTlsPair({ certFile, keyFile }: TlsFiles): TlsPair {
   const certificate = readFile(certFile, "tlsCert");
