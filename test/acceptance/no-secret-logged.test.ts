@@ -25,7 +25,8 @@ test("no key and no payload is logged, answered or stored", async (t) => {
   const wrong = `weir_shop_${"wrong".repeat(7).slice(0, 32)}`;
   const secrets = [key.slice(-32), wrong.slice(-32), PAYLOAD];
   const bodies: string[] = [];
-  const ask = async (path: string, init: RequestInit = {}, given = key) => {
+  type Init = Omit<RequestInit, "headers"> & { readonly headers?: Readonly<Record<string, string>> };
+  const ask = async (path: string, init: Init = {}, given = key) => {
     const headers = { Authorization: `Bearer ${given}`, "Content-Type": "application/json", ...init.headers };
     const response = await fetch(real.url + path, { ...init, headers });
     // An answer to a good request may say again what it was asked.
