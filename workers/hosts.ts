@@ -387,6 +387,7 @@ function errorOf(code: string, message: string): WeirError {
 
 /** Resolves after the time or when the signal aborts. */
 function pause(environment: HostEnvironment, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const over = (): void => {
       cancel();

@@ -225,6 +225,7 @@ export class SupervisedHost {
     const { signal } = this.#stopping;
     try {
       await this.#closed;
+      if (signal.aborted) return;
       await beforeReopen();
       const pauseMs = restartPauseMs(policy, this.#failures, random());
       this.#nextAttemptMs = now() + pauseMs;

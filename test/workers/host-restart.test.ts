@@ -115,7 +115,9 @@ const FRAME_EVENTS = 20;
 function frameOf(index: number): EventInput[] {
   return Array.from({ length: FRAME_EVENTS }, (_, row) => {
     const number = index * FRAME_EVENTS + row;
-    return { id: `e${number}`, sessionId: `s${number % 37}`, source: `src${number % 5}` };
+    // Each frame has panes of its own: what the others counted before a failure does not come again by itself.
+    const timeMs = BASE_MS - index * 50_000;
+    return { id: `e${number}`, sessionId: `s${number % 37}`, source: `src${number % 5}`, timeMs };
   });
 }
 
