@@ -60,6 +60,11 @@ export const errorCodes = {
   WEIR_FRAME_FIELD_INVALID: { message: "A field of the frame is missing or wrong.", retryable: false, status: 400 },
   WEIR_FRAME_TOO_LARGE: { message: "The frame or body is larger than the limit.", retryable: false, status: 413, close: 1009 },
   WEIR_FRAME_TOO_MANY_EVENTS: { message: "The batch holds more events than the limit.", retryable: false, status: 413 },
+  WEIR_FRAME_POISONED: {
+    message: "Applying the frame stopped its partition host twice; it is kept as a dead letter.",
+    retryable: false,
+    status: 422,
+  },
   WEIR_BODY_TYPE_UNSUPPORTED: {
     message: "The body must be JSON, NDJSON or msgpack, plain or gzip.",
     retryable: false,
@@ -72,6 +77,7 @@ export const errorCodes = {
   },
   WEIR_FLOW_OVERLOADED: { message: "The server takes no more events right now.", retryable: true, status: 503 },
   WEIR_FLOW_DRAINING: { message: "The server is going down; reconnect.", retryable: true, status: 503, close: 1012 },
+  WEIR_DISK_FULL: { message: "The server's disk is full; send again later.", retryable: true, status: 503 },
   WEIR_HOST_FAILED: {
     message: "The partition host stopped before the outcome was known; send again.",
     retryable: true,

@@ -42,6 +42,8 @@ export const limits = {
   /** So many frames begin a turn though a commit is running. */
   turnFramesWorthwhile: 16,
   pendingDeadLetterBytesMax: 32 * MIB,
+  poisonFramesMax: 64,
+  skippedRecordsMax: 16,
 
   // Metrics
   metricsPerTenantMax: 256,

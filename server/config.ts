@@ -47,6 +47,13 @@ const settings = {
       description: "Threads that own partitions. 0 runs them in the main thread: least memory and latency, one core",
       defaultText: "cores",
     }),
+  diskReserveMib: integer(0, 1_048_576).default(256).meta({
+    description:
+      "Free MiB on the disk of `data` below which events are refused with a retryable code, so that commits do not fail",
+  }),
+  hostRestartsMax: integer(1, 1_000).default(8).meta({
+    description: "Failures in a row after which `/readyz` calls a partition host failed. It is still opened again every 30 s",
+  }),
   snapshotEveryMs: integer(100, HOUR_MS).default(30_000).meta({
     description: "At most so long between snapshots of changed state. Lower restarts faster and writes more",
   }),
@@ -116,6 +123,12 @@ const settings = {
     .default(HOUR_MS)
     .meta({
       description: "For how long journal records stay after the warehouse has them; they serve audits and repairs. Takes disk",
+    }),
+  warehouseSafetyTailMs: integer(0, 90 * DAY_MS)
+    .default(HOUR_MS)
+    .meta({
+      description:
+        "How far back rows are sent again after a restart of QuestDB that may have lost some; 0: not at all. Needs as much `journalRetentionMs`",
     }),
   eventsTtlDays: integer(0, 36_500).default(0).meta({
     description: "Days that raw events stay in the warehouse; 0 keeps them for ever",

@@ -17,6 +17,7 @@ import { journalSourceName } from "../workers/journal-source.ts";
 import { JobPool } from "../workers/pool.ts";
 import { AuditService } from "./audit/service.ts";
 import type { Config } from "./config.ts";
+import { DiskSpace } from "./disk-space.ts";
 import { Exports } from "./exports.ts";
 import { createGateway } from "./gateway.ts";
 import { Ingest } from "./ingest.ts";
@@ -33,7 +34,7 @@ export interface RunningServer {
   readonly questdb: { readonly http: string; readonly pg?: string } | undefined;
   /** Set on the very first start: the key of the new tenant `demo`. It is stored hashed and shown only here. */
   readonly firstKey: string | undefined;
-  /** Resolves when the server cannot go on (a partition host has stopped) and has to be started again. */
+  /** Resolves when the server cannot go on (a partition host cannot be opened again) and has to be started anew. */
   readonly failed: Promise<WeirError>;
   /** Resolves when everything durable by now is in the warehouse; rejects when that is away. */
   flushWarehouse(): Promise<void>;
@@ -42,6 +43,7 @@ export interface RunningServer {
 }
 
 const FIRST_TENANT = "demo" as TenantId;
+const MIB = 1024 * 1024;
 const now = Date.now;
 
 /** `onListening` is told as soon as events are taken: QuestDB may keep the answer for a minute more, and a signal must not wait. */
@@ -76,30 +78,55 @@ async function start(
   let fail: (error: WeirError) => void = () => undefined;
   const failed = new Promise<WeirError>((resolve) => (fail = resolve));
   const hostOptions = hostOptionsOf(config, directory);
+  // Nobody reads the hosts' environments before there is a warehouse writer.
+  const reader = { reopen: async (): Promise<void> => undefined };
   const hosts: Hosts = new Hosts({
     hosts: hostOptions,
     inline: config.hostThreads === 0,
     now,
     onOutcomes: (host, outcomes) => ingest.takeOutcomes(host, outcomes),
     onFailed: (host, error) => {
-      log.fatal({ host, err: error }, "partition host stopped");
+      log.error({ host, err: error }, "partition host failed");
       ingest.hostFailed(host);
+    },
+    onRestarted: (host) => log.warn({ host }, "partition host is back"),
+    onLost: (host, error) => {
+      log.fatal({ host, err: error }, "partition host stopped");
       fail(error);
     },
+    beforeReopen: () => reader.reopen(),
+    restart: { attemptsMax: config.hostRestartsMax },
   });
   undo.push(() => hosts.stop());
   const live = new IntroducedHosts(hosts, (tenant) => control.metrics(tenant));
-  const ingest = new Ingest({ hosts, partitionCount: directory.partitionCount, now, tenants: live });
+  const disk = new DiskSpace({
+    path: directory.path,
+    reserveBytes: config.diskReserveMib * MIB,
+    onChange: (isFull, freeBytes) => {
+      if (isFull) log.error({ freeBytes }, "disk full: events are refused");
+      else log.warn({ freeBytes }, "the disk has room again");
+    },
+  });
+  await disk.start();
+  undo.push(() => disk.stop());
+  const ingest = new Ingest({
+    hosts,
+    partitionCount: directory.partitionCount,
+    now,
+    tenants: live,
+    isDiskFull: () => disk.isFull,
+  });
   const replayedRecords = await hosts.start();
   // Hosts that run have timers and stores: both end before the directory is given up.
   undo.push(() => hosts.drain().catch(() => undefined));
   for (const tenant of control.tenants()) await live.introduce(tenant);
   log.info({ replayedRecords, hosts: hosts.count, partitions: directory.partitionCount }, "recovered");
 
-  const warehouse = makeWarehouse(config, directory, hostOptions, hosts, log);
+  const warehouse = makeWarehouse(config, { directory, control }, hostOptions, hosts, log);
+  reader.reopen = () => warehouse.reopenWriter();
   undo.push(() => warehouse.stop());
 
-  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, hostOptions.length) });
+  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, disk, hostOptions.length) });
   const queries = new Queries({
     control,
     live,
@@ -130,7 +157,13 @@ async function start(
     log,
     version: VERSION,
     now,
-    readiness: () => ({ hosts: hosts.statuses, warehouse: warehouse.state }),
+    readiness: () => ({
+      hosts: hosts.statuses,
+      supervision: hosts.supervision,
+      warehouse: warehouse.state,
+      tables: warehouse.tables,
+      diskFull: disk.isFull,
+    }),
   });
   undo.push(() => gateway.close());
   const port = await gateway.listen();
@@ -152,6 +185,7 @@ async function start(
       passPoint("in-drain");
       await warehouse.stop();
       await pool.close();
+      disk.stop();
       gateway.close();
       await control.close();
       directory.close();
@@ -202,7 +236,7 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
 
 function makeWarehouse(
   config: Config,
-  directory: DataDirectory,
+  { directory, control }: { directory: DataDirectory; control: Control },
   hostOptions: readonly HostOptions[],
   hosts: Hosts,
   log: Log,
@@ -232,7 +266,9 @@ function makeWarehouse(
       flushRows: config.warehouseFlushRows,
       flushMs: config.warehouseFlushMs,
       eventsTtlDays: config.eventsTtlDays,
+      safetyTailMs: config.warehouseSafetyTailMs,
     },
+    serverStarted: () => control.warehouseServer(),
     env: process.env,
     log,
     now,
@@ -240,13 +276,18 @@ function makeWarehouse(
   });
 }
 
-function observe(hosts: Hosts, warehouse: WarehouseService, hostCount: number): Observation {
+function observe(hosts: Hosts, warehouse: WarehouseService, disk: DiskSpace, hostCount: number): Observation {
   const statuses = hosts.statuses;
   const positions = warehouse.status?.positions ?? {};
   return {
     hosts: statuses,
+    supervision: hosts.supervision,
+    diskFreeBytes: disk.freeBytes,
     warehouse: {
       state: warehouse.state,
+      tables: warehouse.tables,
+      resumes: warehouse.resumes,
+      restarts: warehouse.restarts,
       rowsWritten: warehouse.status?.rowsWritten ?? 0,
       rowsRefused: warehouse.status?.rowsRefused ?? 0,
       requestsFailed: warehouse.status?.requestsFailed ?? 0,

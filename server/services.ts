@@ -7,7 +7,8 @@ import type { TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import type { WindowName } from "../protocol/windows.ts";
 import type { Scope } from "../storage/api-key.ts";
-import type { HostStatus } from "../workers/ports.ts";
+import type { TableHealth } from "../storage/questdb/reads.ts";
+import type { HostStatus, HostSupervision } from "../workers/ports.ts";
 import type { QueryRequest, TimeRange } from "./api/query.ts";
 
 export type { Scope };
@@ -103,6 +104,9 @@ export type WarehouseState = "ready" | "pending" | "off";
 /** What `/readyz` is made from. */
 export interface Readiness {
   readonly hosts: readonly HostStatus[];
+  readonly supervision?: readonly HostSupervision[];
   readonly warehouse: WarehouseState;
+  readonly tables?: readonly TableHealth[];
+  readonly diskFull?: boolean;
   readonly draining: boolean;
 }

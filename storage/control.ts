@@ -20,10 +20,13 @@ const API_KEYS = "api_keys";
 const METRICS = "metrics";
 const METRIC_CHANGES = "metric_changes";
 const WAREHOUSE_OFFSETS = "warehouse_offsets";
+const WAREHOUSE_MARKS = "warehouse_marks";
+const WAREHOUSE_SERVER = "warehouse_server";
 
 const tenantId = z.string().refine(isTenantId);
 const storedKey = z.object({ tenant: tenantId, scopes: z.array(z.enum(scopes)), hashHex: z.string(), createdMs: z.number() });
 const storedCount = z.int().min(0);
+const storedCounts = z.record(z.string(), storedCount);
 
 export interface ApiKey {
   readonly keyId: string;
@@ -33,13 +36,16 @@ export interface ApiKey {
 }
 
 export class Control {
-  readonly #store: Store;
+  #store: Store;
+  readonly #reopen: (() => Store) | undefined;
   /** Under which this process counts its changes. */
   readonly #writer = randomUUID();
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(store: Store) {
+  /** `reopen` opens it anew after a failed commit, on a full disk for one: the old one takes nothing more. */
+  constructor(store: Store, reopen?: () => Store) {
     this.#store = store;
+    this.#reopen = reopen;
   }
 
   tenants(): readonly TenantId[] {
@@ -55,7 +61,7 @@ export class Control {
     return this.#change(async () => {
       if (this.hasTenant(tenant)) return false;
       const metrics = defaultMetrics.map((definition) => put(METRICS, [tenant, definition.name], definition));
-      await this.#store.commit([put(TENANTS, [tenant], { createdMs: nowMs }), ...metrics, this.#countChange(tenant)]);
+      await this.#commit([put(TENANTS, [tenant], { createdMs: nowMs }), ...metrics, this.#countChange(tenant)]);
       return true;
     });
   }
@@ -67,7 +73,7 @@ export class Control {
       let { key, keyId, hashHex } = generateKey(tenant);
       while (this.isKeyValid(keyId)) ({ key, keyId, hashHex } = generateKey(tenant)); // the id of another, once in 2^64
       const stored = { tenant, scopes: [...scopesGranted], createdMs: nowMs };
-      await this.#store.commit([put(API_KEYS, [keyId], { ...stored, hashHex })]);
+      await this.#commit([put(API_KEYS, [keyId], { ...stored, hashHex })]);
       return { ...stored, keyId, key };
     });
   }
@@ -90,7 +96,7 @@ export class Control {
   revokeKey(keyId: string): Promise<boolean> {
     return this.#change(async () => {
       if (!this.isKeyValid(keyId)) return false;
-      await this.#store.commit([{ table: API_KEYS, key: [keyId], value: undefined }]);
+      await this.#commit([{ table: API_KEYS, key: [keyId], value: undefined }]);
       return true;
     });
   }
@@ -127,7 +133,7 @@ export class Control {
         throw new WeirError("WEIR_METRIC_EXISTS", undefined, { path: "name" });
       }
       if (this.metrics(tenant).length >= limits.metricsPerTenantMax) throw new WeirError("WEIR_METRIC_LIMIT");
-      await this.#store.commit([put(METRICS, [tenant, definition.name], definition), this.#countChange(tenant)]);
+      await this.#commit([put(METRICS, [tenant, definition.name], definition), this.#countChange(tenant)]);
       return "created";
     });
   }
@@ -136,7 +142,7 @@ export class Control {
   removeMetric(tenant: TenantId, name: string): Promise<boolean> {
     return this.#change(async () => {
       if (this.metric(tenant, name) === undefined) return false;
-      await this.#store.commit([{ table: METRICS, key: [tenant, name], value: undefined }, this.#countChange(tenant)]);
+      await this.#commit([{ table: METRICS, key: [tenant, name], value: undefined }, this.#countChange(tenant)]);
       return true;
     });
   }
@@ -160,7 +166,35 @@ export class Control {
 
   /** All of them at once or none. */
   async setWarehouseOffsets(offsets: ReadonlyMap<string, number>): Promise<void> {
-    await this.#store.commit([...offsets].map(([stream, offset]) => put(WAREHOUSE_OFFSETS, [stream], offset)));
+    await this.#commit([...offsets].map(([stream, offset]) => put(WAREHOUSE_OFFSETS, [stream], offset)));
+  }
+
+  /** Where the offsets stood at times in the past, oldest first. */
+  warehouseMarks(): { timeMs: number; positions: Record<string, number> }[] {
+    return [...this.#store.range(WAREHOUSE_MARKS)].map(({ key, value }) => {
+      return { timeMs: Number(key[0]), positions: parse(storedCounts, value) };
+    });
+  }
+
+  /** Adds a mark; forgets those before a time. */
+  async markWarehouse(
+    mark: { timeMs: number; positions: Readonly<Record<string, number>> },
+    forgetBeforeMs: number,
+  ): Promise<void> {
+    const forgotten = this.warehouseMarks().filter(({ timeMs }) => timeMs < forgetBeforeMs);
+    await this.#commit([
+      ...forgotten.map(({ timeMs }): StoreWrite => ({ table: WAREHOUSE_MARKS, key: [timeMs], value: undefined })),
+      put(WAREHOUSE_MARKS, [mark.timeMs], mark.positions),
+    ]);
+  }
+
+  /** Which start of the warehouse's server the offsets are about; undefined before the first. */
+  warehouseServer(): string | undefined {
+    return this.#read(WAREHOUSE_SERVER, ["started"], z.string());
+  }
+
+  async setWarehouseServer(started: string): Promise<void> {
+    await this.#commit([put(WAREHOUSE_SERVER, ["started"], started)]);
   }
 
   async close(): Promise<void> {
@@ -173,6 +207,20 @@ export class Control {
     const result = this.#lastChange.then(action);
     this.#lastChange = result.catch(() => undefined);
     return result;
+  }
+
+  async #commit(writes: readonly StoreWrite[]): Promise<void> {
+    const store = this.#store;
+    try {
+      await store.commit(writes);
+    } catch (error) {
+      // Once: what else waited for this commit fails with it.
+      if (this.#reopen !== undefined && this.#store === store && store.hasFailed === true) {
+        this.#store = this.#reopen();
+        await store.close();
+      }
+      throw error;
+    }
   }
 
   #countChange(tenant: TenantId): StoreWrite {
@@ -188,7 +236,8 @@ export class Control {
 
 /** Opens the control store at `DataDirectory.controlPath`. Any number of threads and processes may. */
 export function openControl(path: string, { readOnly = false }: { readOnly?: boolean } = {}): Control {
-  return new Control(LmdbStore.open(path, { fresh: true, readOnly }));
+  const open = (): Store => LmdbStore.open(path, { fresh: true, readOnly });
+  return new Control(open(), open);
 }
 
 /** After every metric name and writer id. */

@@ -68,6 +68,7 @@ const RETRY_MS_MAX = 10_000;
 export class WarehouseWriter {
   readonly #options: WarehouseWriterOptions;
   #warehouse: Warehouse | undefined;
+  #reconnect = false;
   #rowsWritten = 0;
   #rowsRefused = 0;
   #caughtUpMs = 0;
@@ -86,6 +87,8 @@ export class WarehouseWriter {
     let retryMs = RETRY_MS_MIN;
     while (!signal.aborted) {
       try {
+        if (this.#reconnect) await this.#disconnect();
+        this.#reconnect = false;
         this.#warehouse ??= await this.#options.connect(signal);
         const wrote = await this.#pass(this.#warehouse, signal);
         if (!wrote) this.#caughtUpMs = this.#options.now();
@@ -105,6 +108,11 @@ export class WarehouseWriter {
     }
     for (const { reject } of this.#flushRequests.splice(0)) reject(signal.reason);
     await this.#disconnect();
+  }
+
+  /** Connects anew before the next pass. */
+  reconnect(): void {
+    this.#reconnect = true;
   }
 
   /** Resolves once everything that is there by now has been written; rejects when that fails. */

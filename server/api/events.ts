@@ -118,7 +118,7 @@ export function eventsRoutes(services: { publisher: Publisher; metrics: GatewayM
       summary: "Takes one event, a list, or `{events}`; answers when they are on disk",
       body: { bytesMax: limits.requestBodyBytesMax, types: [...formatOfType.keys()], schema: eventsInput },
       answers: { 200: { description: "A result for every event, in input order", schema: eventsAnswer } },
-      errors: [...entryCodes.body, "WEIR_FRAME_TOO_MANY_EVENTS", "WEIR_HOST_FAILED"],
+      errors: [...entryCodes.body, "WEIR_FRAME_TOO_MANY_EVENTS", "WEIR_FRAME_POISONED", "WEIR_HOST_FAILED"],
       async handle({ owner, body, bodyType }) {
         const startedMs = services.now();
         const format = formatOfType.get(bodyType) ?? FRAME_FORMATS.json;

@@ -96,6 +96,14 @@ export class LmdbJournal implements Journal {
     await this.#table.close();
   }
 
+  /** Closes it without what was appended and not flushed: whoever appended it has failed. */
+  async abandon(): Promise<void> {
+    if (this.#closed) return;
+    this.#pending = [];
+    this.#appended = this.#committing;
+    await this.close();
+  }
+
   async #flushTo(target: number): Promise<Offset> {
     const { running, failure } = this.#commits;
     if (failure !== undefined) throw failure;

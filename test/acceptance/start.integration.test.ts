@@ -1,6 +1,7 @@
 /**
  * A QuestDB that cannot be reached when the server starts (an external one, by URL): events are taken all the same, and their
- * rows flow when it appears on that address later, and again after it was away.
+ * rows flow when it appears on that address later, and again after it was away. When it has lost rows meanwhile, the safety
+ * tail brings them back.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,12 +9,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connect } from "../../client/index.ts";
+import { openControl } from "../../storage/control.ts";
+import { readDataDirectory } from "../../storage/data-directory.ts";
+import { QuestDbHttp } from "../../storage/questdb/http.ts";
 import { QuestDbServer } from "../../storage/questdb/server.ts";
 import { serverOptions } from "../storage/questdb/support/managed-questdb.ts";
 import { eventually } from "../support/real-server.ts";
 import { freePort, ServerProcess } from "../support/server-process.ts";
 
-test("rows flow once QuestDB appears, and again after it was away", { timeout: 120_000 }, async (t) => {
+test("rows flow once QuestDB appears, and again after it was away", { timeout: 240_000 }, async (t) => {
   const httpPort = await freePort();
   const root = mkdtempSync(join(tmpdir(), "weir-questdb-"));
   const server = await ServerProcess.create({
@@ -61,4 +65,22 @@ test("rows flow once QuestDB appears, and again after it was away", { timeout: 1
   await eventually(async () => (await server.ready())?.warehouse === "pending", "the warehouse is away");
   assert.equal(await count("live"), sent);
   await startQuestDb();
+
+  // As after a crash of its machine: rows that it had answered for are gone when it is back. They are sent again.
+  const url = `http://127.0.0.1:${httpPort}`;
+  const http = new QuestDbHttp({ url });
+  const [[started] = []] = (await http.exec("SELECT pg_postmaster_start_time()")).rows;
+  await eventually(() => rememberedStart(server.data) === started, "the start of this QuestDB is remembered");
+  for (const table of ["events", "metric_panes", "sessions"]) await http.exec(`TRUNCATE TABLE ${table}`);
+  assert.equal(await count("raw"), undefined);
+  await http.close();
+  await questdb?.stop();
+  await startQuestDb();
 });
+
+function rememberedStart(data: string): string | undefined {
+  const control = openControl(readDataDirectory(data).controlPath);
+  const started = control.warehouseServer();
+  void control.close();
+  return started;
+}
