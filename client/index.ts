@@ -27,6 +27,7 @@ export type {
   SessionAnswer,
 } from "./query.ts";
 export type { AuditCheck, AuditFigures, AuditReport } from "../protocol/audit-report.ts";
+export type { ReceiptAnswer } from "../protocol/receipt-answer.ts";
 export { ServerError } from "./server-error.ts";
 export type { WebSocketConstructor, WebSocketLike } from "./socket.ts";
 export { Subscription, type ChannelChange, type OnChange } from "./subscription.ts";

@@ -14,6 +14,7 @@ import { passPoint } from "../workers/crash-points.ts";
 import { dedupKeyOf, type HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
+import { readRecordVerdicts, type Position } from "../workers/record-verdicts.ts";
 import { JobPool } from "../workers/pool.ts";
 import { AuditService } from "./audit/service.ts";
 import type { Config } from "./config.ts";
@@ -24,6 +25,8 @@ import { IntroducedHosts } from "./introductions.ts";
 import type { Log } from "./log.ts";
 import { GatewayMetrics, type Observation } from "./metrics.ts";
 import { boundsOf, Queries } from "./query/service.ts";
+import { checkReceipt } from "./receipt-check.ts";
+import { Receipts } from "./receipts.ts";
 import { VERSION } from "./version.ts";
 import { questdbRoot, WarehouseService } from "./warehouse.ts";
 
@@ -107,6 +110,7 @@ async function start(
     warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
     now,
   });
+  const receipts = new Receipts(directory.seed);
   const pool = new JobPool();
   undo.push(() => pool.close());
   const gateway = createGateway({
@@ -125,6 +129,13 @@ async function start(
       warehouse,
       now,
     }),
+    receipts,
+    receiptChecker: {
+      check: (tenant, receipt) => {
+        const read = (position: Position) => readRecordVerdicts(directory.hostPath(position.host), position);
+        return checkReceipt(receipts, tenant, receipt, read);
+      },
+    },
     exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),
     metrics,
     log,

@@ -177,6 +177,10 @@ export class JournalReader {
   }
 }
 
+export function journalExists(path: string): boolean {
+  return environmentExists(path);
+}
+
 /** WEIR_START_DATA_UNUSABLE when there is no journal at the path yet. */
 export function openJournalReader(path: string, options: { readOnly?: boolean } = {}): JournalReader {
   if (!environmentExists(path)) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} holds no journal.`);
