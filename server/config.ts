@@ -117,6 +117,11 @@ const settings = {
     .meta({
       description: "For how long journal records stay after the warehouse has them; they serve audits and repairs. Takes disk",
     }),
+  exportRetentionMs: integer(MINUTE_MS, 3_650 * DAY_MS)
+    .default(7 * DAY_MS)
+    .meta({
+      description: "For how long files of export jobs stay. Longer takes disk",
+    }),
   eventsTtlDays: integer(0, 36_500).default(0).meta({
     description: "Days that raw events stay in the warehouse; 0 keeps them for ever",
   }),

@@ -22,7 +22,16 @@ import type { GatewayMetrics } from "./metrics.ts";
 import type { Receipts } from "./receipts.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
-import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness, ReceiptChecker } from "./services.ts";
+import type {
+  Auditor,
+  Control,
+  DescribeMetric,
+  ExportJobs,
+  KeyOwner,
+  QueryService,
+  Readiness,
+  ReceiptChecker,
+} from "./services.ts";
 
 export interface GatewayOptions {
   readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };

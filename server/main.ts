@@ -17,6 +17,7 @@ import { journalSourceName } from "../workers/journal-source.ts";
 import { readRecordVerdicts, type Position } from "../workers/record-verdicts.ts";
 import { JobPool } from "../workers/pool.ts";
 import { AuditService } from "./audit/service.ts";
+import { emptyFormerJournals } from "../workers/former-journals.ts";
 import type { Config } from "./config.ts";
 import { Exports } from "./exports.ts";
 import { createGateway } from "./gateway.ts";
@@ -99,6 +100,16 @@ async function start(
   for (const tenant of control.tenants()) await live.introduce(tenant);
   log.info({ replayedRecords, hosts: hosts.count, partitions: directory.partitionCount }, "recovered");
 
+  const emptied = await emptyFormerJournals({
+    journalPaths: hostOptions[0]?.journalPaths ?? [],
+    partitionPaths: hostOptions[0]?.partitionPaths ?? [],
+    hosts: hosts.count,
+    storedOffset: (host) =>
+      config.questdb === "off" ? Number.POSITIVE_INFINITY : control.warehouseOffset(journalSourceName(host)),
+    beforeMs: now() - config.journalRetentionMs,
+  });
+  for (const { host, records, bytes } of emptied) log.info({ host, records, bytes }, "journal of a former host emptied");
+
   const warehouse = makeWarehouse(config, directory, hostOptions, hosts, log);
   undo.push(() => warehouse.stop());
 
@@ -110,9 +121,20 @@ async function start(
     warehouse: () => (warehouse.http === undefined ? undefined : { http: warehouse.http, lagMs: warehouse.lagMs }),
     now,
   });
-  const receipts = new Receipts(directory.seed);
   const pool = new JobPool();
   undo.push(() => pool.close());
+  const exports = new Exports({
+    pool,
+    live,
+    folder: join(directory.path, "exports"),
+    warehouseUrl: () => warehouse.url,
+    now,
+    retentionMs: config.exportRetentionMs,
+    log,
+  });
+  undo.push(() => exports.stop());
+  exports.startSweeping();
+  const receipts = new Receipts(directory.seed);
   const gateway = createGateway({
     config,
     control,
@@ -136,7 +158,7 @@ async function start(
         return checkReceipt(receipts, tenant, receipt, read);
       },
     },
-    exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),
+    exportJobs: exports,
     metrics,
     log,
     version: VERSION,
@@ -162,6 +184,7 @@ async function start(
       await lastRows(warehouse, config.drainTimeoutMs);
       passPoint("in-drain");
       await warehouse.stop();
+      exports.stop();
       await pool.close();
       gateway.close();
       await control.close();

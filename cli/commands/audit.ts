@@ -54,7 +54,8 @@ async function audit(flags: AuditFlags): Promise<void> {
   if (data !== undefined && flags.receipt !== undefined && flags.tenant === undefined) throw new UsageError("give --tenant");
   try {
     if (flags.receipt !== undefined) return await auditReceipt(flags.receipt, data, url ?? "", flags);
-    const report = data === undefined
+    const report =
+      data === undefined
         ? await withClient(url ?? "", flags, (client) => client.audit())
         : await auditDirectory(data, flags.questdb);
     if (flags.json === true) printJson(report);
@@ -73,7 +74,8 @@ async function auditReceipt(receipt: string, data: string | undefined, url: stri
       : await checkReceiptOffline(data, (flags.tenant ?? "") as TenantId, receipt);
   if (flags.json === true) printJson(answer);
   else {
-    const stated = answer.totalEvents === undefined ? "" : `: ${answer.totalEvents} events, ${answer.failedEvents} of them failed`;
+    const stated =
+      answer.totalEvents === undefined ? "" : `: ${answer.totalEvents} events, ${answer.failedEvents} of them failed`;
     printLine(`${answer.result}${stated}`);
     for (const { host, offset, verdicts } of answer.records ?? []) {
       const counts = Object.entries(verdicts ?? {}).map(([name, count]) => `${count} ${name}`);

@@ -132,7 +132,14 @@ export function eventsRoutes(services: {
         const outcome = await publishOnce(services.publisher, { tenant: owner.tenant, format, bytes: body, allResults: true });
         services.metrics.published("http", services.now() - startedMs);
         countEvents(services.metrics, outcome);
-        return { status: 200, body: { ...ackBodyOf(outcome), proof: services.receipts.proofOf(owner.tenant, outcome), results: outcome.results.map(resultBodyOf) } };
+        return {
+          status: 200,
+          body: {
+            ...ackBodyOf(outcome),
+            proof: services.receipts.proofOf(owner.tenant, outcome),
+            results: outcome.results.map(resultBodyOf),
+          },
+        };
       },
     },
   ];

@@ -64,7 +64,7 @@ for (const hostThreads of [0, 2]) {
       "",
     ];
     for (const text of forged.slice(0, -1)) assert.deepEqual(await verify(running, key, text), { result: "forged" }, text);
-    assert.equal((await verify(running, key, "") as unknown as { code: string }).code, "WEIR_QUERY_INVALID");
+    assert.equal(((await verify(running, key, "")) as unknown as { code: string }).code, "WEIR_QUERY_INVALID");
     const stranger = new Receipts(new Uint8Array(16)).proofOf(TENANT, { receipt: "0:1", totalEvents: 1, failedEvents: 0 });
     assert.deepEqual(await verify(running, key, stranger), { result: "forged" });
     // Looking has not disturbed the hosts.
@@ -86,7 +86,11 @@ test("acks carry a proof when `hello` asked for it, and nothing new when not", a
     const ack = await ask({ t: "pub", seq: 1, events: events.slice(0, 2) });
     assert.equal(ack["t"], "ack");
     if (receipts === true) assert.equal((await verify(running, key, String(ack["proof"]))).result, "valid");
-    else assert.deepEqual(Object.keys(ack).filter((name) => name === "proof"), []);
+    else
+      assert.deepEqual(
+        Object.keys(ack).filter((name) => name === "proof"),
+        [],
+      );
     socket.terminate();
   }
 });
