@@ -15,6 +15,7 @@ import { dedupKeyOf, type HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
 import { readRecordVerdicts, type Position } from "../workers/record-verdicts.ts";
+import type { HostStatus } from "../workers/ports.ts";
 import { JobPool } from "../workers/pool.ts";
 import { AuditService } from "./audit/service.ts";
 import { emptyFormerJournals } from "../workers/former-journals.ts";
@@ -26,6 +27,7 @@ import { IntroducedHosts } from "./introductions.ts";
 import type { Log } from "./log.ts";
 import { GatewayMetrics, type Observation } from "./metrics.ts";
 import { boundsOf, Queries } from "./query/service.ts";
+import { MissingRows, type QuietStream } from "./missing-rows.ts";
 import { checkReceipt } from "./receipt-check.ts";
 import { Receipts } from "./receipts.ts";
 import { VERSION } from "./version.ts";
@@ -113,7 +115,10 @@ async function start(
   const warehouse = makeWarehouse(config, directory, hostOptions, hosts, log);
   undo.push(() => warehouse.stop());
 
-  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, hostOptions.length) });
+  const missingRows = new MissingRows({ look: () => quietStream(hosts, warehouse), http: () => warehouse.http, log });
+  undo.push(() => missingRows.stop());
+  missingRows.start();
+  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, missingRows) });
   const queries = new Queries({
     control,
     live,
@@ -178,6 +183,7 @@ async function start(
     flushWarehouse: () => warehouse.flush(),
     async drain() {
       await gateway.drain();
+      missingRows.stop();
       passPoint("in-drain");
       await hosts.drain();
       passPoint("in-drain");
@@ -274,8 +280,19 @@ function makeWarehouse(
   });
 }
 
-function observe(hosts: Hosts, warehouse: WarehouseService, hostCount: number): Observation {
+/** What there is to compare rows with; undefined while some are on their way. */
+function quietStream(hosts: Hosts, warehouse: WarehouseService): QuietStream | undefined {
+  const positions = warehouse.status?.positions ?? {};
+  const { statuses } = hosts;
+  const behind = ({ host, appendedOffset }: HostStatus) => (positions[journalSourceName(host)] ?? 0) < appendedOffset;
+  if (warehouse.state !== "ready" || statuses.length < hosts.count || statuses.some(behind)) return undefined;
+  const accepted = statuses.reduce((sum, status) => sum + status.accepted, 0);
+  return { accepted, position: JSON.stringify([statuses.map(({ appendedOffset }) => appendedOffset), positions]) };
+}
+
+function observe(hosts: Hosts, warehouse: WarehouseService, missingRows: MissingRows): Observation {
   const statuses = hosts.statuses;
+  const hostCount = hosts.count;
   const positions = warehouse.status?.positions ?? {};
   return {
     hosts: statuses,
@@ -284,6 +301,7 @@ function observe(hosts: Hosts, warehouse: WarehouseService, hostCount: number): 
       rowsWritten: warehouse.status?.rowsWritten ?? 0,
       rowsRefused: warehouse.status?.rowsRefused ?? 0,
       requestsFailed: warehouse.status?.requestsFailed ?? 0,
+      missingEvents: missingRows.events,
       hosts: Array.from({ length: hostCount }, (_, host) => {
         const offset = positions[journalSourceName(host)] ?? 0;
         return { host, offset, lagRecords: Math.max(0, (statuses[host]?.durableOffset ?? 0) - offset) };

@@ -19,6 +19,8 @@ export interface WarehouseObservation {
   /** Rows that the warehouse will never take. */
   readonly rowsRefused: number;
   readonly requestsFailed: number;
+  /** Accepted events without a raw row when last everything was quiet; undefined: not known. */
+  readonly missingEvents?: number | undefined;
   readonly hosts: readonly WarehouseHostObservation[];
 }
 
@@ -107,6 +109,10 @@ export class GatewayMetrics {
     "weir_warehouse_requests_failed",
     "Requests to the warehouse that failed, since the start",
   );
+  readonly #missingEvents = this.#gauge(
+    "weir_warehouse_missing_events",
+    "Accepted events without a raw row, when last nothing was on its way; must be 0",
+  );
   readonly #warehouseOffset = this.#gauge("weir_warehouse_offset", "Journal offset stored in the warehouse", ["host"]);
   readonly #warehouseLag = this.#gauge("weir_warehouse_lag_records", "Durable records not in the warehouse yet", ["host"]);
 
@@ -186,6 +192,7 @@ export class GatewayMetrics {
     this.#rowsWritten.set(warehouse.rowsWritten);
     this.#rowsRefused.set(warehouse.rowsRefused);
     this.#requestsFailed.set(warehouse.requestsFailed);
+    if (warehouse.missingEvents !== undefined) this.#missingEvents.set(warehouse.missingEvents);
     for (const { host, offset, lagRecords } of warehouse.hosts) {
       this.#warehouseOffset.set({ host: String(host) }, offset);
       this.#warehouseLag.set({ host: String(host) }, lagRecords);

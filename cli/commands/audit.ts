@@ -112,7 +112,10 @@ function printReport({ figures, checks, result }: AuditReport, byPartition: bool
     for (const note of new Set(all.filter(({ state }) => state === "skipped").map(({ note: text }) => text))) {
       printLine(`- ${sum} left out: ${note ?? ""}`);
     }
-    if (all.length > 0 && all.every(({ state }) => state === "holds")) printLine(`✓ ${sum}: ${statement}`);
+    if (all.length === 0 || all.some(({ state }) => state !== "holds")) continue;
+    const [only, ...others] = all;
+    const count = others.length === 0 && only?.tenant === null ? ` (${formatNumber(only.actual ?? 0)} ${only.note ?? ""})` : "";
+    printLine(`✓ ${sum}: ${statement}${count}`);
   }
   const broken = checks.filter(({ state }) => state === "broken").length;
   if (result === "imbalance") printLine(`NOT balanced: ${broken} of ${checks.length} sums are broken`);
