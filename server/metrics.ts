@@ -192,7 +192,9 @@ export class GatewayMetrics {
     this.#rowsWritten.set(warehouse.rowsWritten);
     this.#rowsRefused.set(warehouse.rowsRefused);
     this.#requestsFailed.set(warehouse.requestsFailed);
-    if (warehouse.missingEvents !== undefined) this.#missingEvents.set(warehouse.missingEvents);
+    // Not 0 as long as it is not known.
+    if (warehouse.missingEvents === undefined) this.#missingEvents.remove();
+    else this.#missingEvents.set(warehouse.missingEvents);
     for (const { host, offset, lagRecords } of warehouse.hosts) {
       this.#warehouseOffset.set({ host: String(host) }, offset);
       this.#warehouseLag.set({ host: String(host) }, lagRecords);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SqlAnswer } from "../../storage/questdb/http.ts";
+import { GatewayMetrics } from "../../server/metrics.ts";
 import { MissingRows, type QuietStream } from "../../server/missing-rows.ts";
 
 test("rows are held against accepted events only when nothing moved around the count", async () => {
@@ -39,4 +40,17 @@ test("rows are held against accepted events only when nothing moved around the c
     Object.assign(state, { lag: 0, ttl: 0, away: false, rows: 12 });
     await watch.check();
   }
+});
+
+test("the gauge is absent while nothing is known", async () => {
+  let missingEvents: number | undefined;
+  const warehouse = { state: "ready", rowsWritten: 0, rowsRefused: 0, requestsFailed: 0, hosts: [] } as const;
+  const observe = () => ({ hosts: [], warehouse: { ...warehouse, missingEvents } });
+  const metrics = new GatewayMetrics({ version: "0", observe, processMetrics: false });
+  const line = async () => (await metrics.text()).split("\n").filter((each) => each.startsWith("weir_warehouse_missing_events"));
+  assert.deepEqual(await line(), []);
+  missingEvents = 3;
+  assert.deepEqual(await line(), ["weir_warehouse_missing_events 3"]);
+  missingEvents = undefined;
+  assert.deepEqual(await line(), []);
 });
