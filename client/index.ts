@@ -9,7 +9,7 @@ export { WeirClient, type ClientStats, type ConnectOptions } from "./client.ts";
 export type { EventVerdict, PublishResult } from "./delivery.ts";
 export type { EventContext, EventDefaults, EventInput } from "./event.ts";
 export type { RetryOptions } from "./backoff.ts";
-export type { PublisherOptions, PublisherStats } from "./publisher.ts";
+export type { PublisherOptions, PublisherStats, PublishReceipt } from "./publisher.ts";
 export type {
   CatalogMetric,
   DeadLetter,

@@ -10,6 +10,7 @@ import { decode, encode } from "msgpackr";
 import { WebSocket } from "ws";
 import type { ReceiptAnswer } from "../../protocol/receipt-answer.ts";
 import type { TenantId } from "../../protocol/ids.ts";
+import { connect, type EventInput, type PublishReceipt } from "../../client/index.ts";
 import { Receipts } from "../../server/receipts.ts";
 import { readDataDirectory } from "../../storage/data-directory.ts";
 import { runCli } from "../cli/run-cli.ts";
@@ -92,6 +93,26 @@ test("acks carry a proof when `hello` asked for it, and nothing new when not", a
         [],
       );
     socket.terminate();
+  }
+});
+
+test("the client hands on the proof of each frame, with the ids in it", async (t) => {
+  const { running, key } = await start(t, { hostThreads: 2 });
+  const receipts: PublishReceipt[] = [];
+  const onReceipt = (receipt: PublishReceipt): void => void receipts.push(receipt);
+  const client = connect({ url: running.url, key, complete: false, batchEvents: 5, onReceipt });
+  t.after(() => client.close({ timeoutMs: 0 }));
+  await client.publish(events.slice(0, 20) as unknown as EventInput[]);
+  assert.deepEqual(
+    receipts.flatMap(({ eventIds }) => eventIds).toSorted(),
+    events
+      .slice(0, 20)
+      .map(({ eventId }) => eventId)
+      .toSorted(),
+  );
+  for (const { proof, eventIds } of receipts) {
+    const { result, totalEvents } = await client.verifyReceipt(proof);
+    assert.deepEqual([result, totalEvents], ["valid", eventIds.length]);
   }
 });
 
