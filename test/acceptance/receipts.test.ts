@@ -103,13 +103,8 @@ test("the client hands on the proof of each frame, with the ids in it", async (t
   const client = connect({ url: running.url, key, complete: false, batchEvents: 5, onReceipt });
   t.after(() => client.close({ timeoutMs: 0 }));
   await client.publish(events.slice(0, 20) as unknown as EventInput[]);
-  assert.deepEqual(
-    receipts.flatMap(({ eventIds }) => eventIds).toSorted(),
-    events
-      .slice(0, 20)
-      .map(({ eventId }) => eventId)
-      .toSorted(),
-  );
+  const ids = events.slice(0, 20).map(({ eventId }) => eventId);
+  assert.deepEqual(new Set(receipts.flatMap(({ eventIds }) => eventIds)), new Set(ids));
   for (const { proof, eventIds } of receipts) {
     const { result, totalEvents } = await client.verifyReceipt(proof);
     assert.deepEqual([result, totalEvents], ["valid", eventIds.length]);

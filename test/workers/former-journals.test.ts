@@ -58,7 +58,8 @@ test("two hosts, one, two again: the former journal waits for its retention, is 
 test("a record that the warehouse does not have, or that is young, or a partition that is not moved yet: nothing goes", async (t) => {
   const first = await startRealServer({ hostThreads: 2, partitions: 4 });
   t.after(() => running.close());
-  await send(first.url, await first.newKey("shop"), mixedBodies("a").bodies);
+  const key = await first.newKey("shop");
+  await send(first.url, key, mixedBodies("a").bodies);
   const { data } = first;
   await first.server.drain();
   const directory = readDataDirectory(data);
@@ -72,11 +73,16 @@ test("a record that the warehouse does not have, or that is young, or a partitio
   });
   const later = Date.now() + 1_000_000;
   assert.deepEqual(await emptyFormerJournals(input(1, last, later)), [], "its partitions have not been moved");
-  const running = await startRealServer({ hostThreads: 1 }, data);
+  // In this very thread: stores and journals are open here more than once.
+  const running = await startRealServer({ hostThreads: 0, snapshotEveryMs: 100 }, data);
   assert.deepEqual(await emptyFormerJournals(input(2, last, later)), [], "it runs");
   assert.deepEqual(await emptyFormerJournals(input(1, last - 1, later)), [], "the warehouse is behind");
   assert.deepEqual(await emptyFormerJournals(input(1, last, 0)), [], "its records are young");
   const [emptied, ...others] = await emptyFormerJournals(input(1, last, later));
   assert.deepEqual([emptied?.host, emptied?.records, others], [1, last, []]);
   assert.deepEqual(await emptyFormerJournals(input(1, last, later)), [], "once");
+  await send(running.url, key, [mixedBodies("b").bodies[3] ?? ""]);
+  const client = connect({ url: running.url, key });
+  t.after(() => client.close({ timeoutMs: 0 }));
+  assert.equal((await client.audit()).result, "balanced");
 });
