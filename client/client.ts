@@ -47,6 +47,7 @@ export class WeirClient extends QueryApi {
       url: stream,
       key: options.key,
       client: options.client ?? "weir-client",
+      receipts: options.onReceipt !== undefined,
       WebSocket: options.WebSocket,
       retry: options.retry,
       dialTimeoutMs: options.dialTimeoutMs,

@@ -130,6 +130,11 @@ const settings = {
       description:
         "How far back rows are sent again after a restart of QuestDB that may have lost some; 0: not at all. Needs as much `journalRetentionMs`",
     }),
+  exportRetentionMs: integer(MINUTE_MS, 3_650 * DAY_MS)
+    .default(7 * DAY_MS)
+    .meta({
+      description: "For how long files of export jobs stay. Longer takes disk",
+    }),
   eventsTtlDays: integer(0, 36_500).default(0).meta({
     description: "Days that raw events stay in the warehouse; 0 keeps them for ever",
   }),

@@ -19,9 +19,19 @@ import type { GatewayLimits } from "./gateway-limits.ts";
 import { HttpApi } from "./http.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import type { Receipts } from "./receipts.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
-import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
+import type {
+  Auditor,
+  Control,
+  DescribeMetric,
+  ExportJobs,
+  KeyOwner,
+  QueryService,
+  Readiness,
+  ReceiptChecker,
+} from "./services.ts";
 
 export interface GatewayOptions {
   readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };
@@ -33,6 +43,8 @@ export interface GatewayOptions {
   readonly queryService: QueryService;
   readonly exportJobs: ExportJobs;
   readonly auditor: Auditor;
+  readonly receipts: Receipts;
+  readonly receiptChecker: ReceiptChecker;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   readonly version: string;

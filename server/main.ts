@@ -14,8 +14,11 @@ import { passPoint } from "../workers/crash-points.ts";
 import { dedupKeyOf, type HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
+import { readRecordVerdicts, type Position } from "../workers/record-verdicts.ts";
+import type { HostStatus } from "../workers/ports.ts";
 import { JobPool } from "../workers/pool.ts";
 import { AuditService } from "./audit/service.ts";
+import { emptyFormerJournals } from "../workers/former-journals.ts";
 import type { Config } from "./config.ts";
 import { DiskSpace } from "./disk-space.ts";
 import { Exports } from "./exports.ts";
@@ -25,6 +28,9 @@ import { IntroducedHosts } from "./introductions.ts";
 import type { Log } from "./log.ts";
 import { GatewayMetrics, type Observation } from "./metrics.ts";
 import { boundsOf, Queries } from "./query/service.ts";
+import { MissingRows, type QuietStream } from "./missing-rows.ts";
+import { checkReceipt } from "./receipt-check.ts";
+import { Receipts } from "./receipts.ts";
 import { VERSION } from "./version.ts";
 import { questdbRoot, WarehouseService } from "./warehouse.ts";
 
@@ -122,11 +128,24 @@ async function start(
   for (const tenant of control.tenants()) await live.introduce(tenant);
   log.info({ replayedRecords, hosts: hosts.count, partitions: directory.partitionCount }, "recovered");
 
+  const emptied = await emptyFormerJournals({
+    journalPaths: hostOptions[0]?.journalPaths ?? [],
+    partitionPaths: hostOptions[0]?.partitionPaths ?? [],
+    hosts: hosts.count,
+    storedOffset: (host) =>
+      config.questdb === "off" ? Number.POSITIVE_INFINITY : control.warehouseOffset(journalSourceName(host)),
+    beforeMs: now() - config.journalRetentionMs,
+  });
+  for (const { host, records, bytes } of emptied) log.info({ host, records, bytes }, "journal of a former host emptied");
+
   const warehouse = makeWarehouse(config, { directory, control }, hostOptions, hosts, log);
   reader.reopen = () => warehouse.reopenWriter();
   undo.push(() => warehouse.stop());
 
-  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, disk, hostOptions.length) });
+  const missingRows = new MissingRows({ look: () => quietStream(hosts, warehouse), http: () => warehouse.http, log });
+  undo.push(() => missingRows.stop());
+  missingRows.start();
+  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, missingRows, disk) });
   const queries = new Queries({
     control,
     live,
@@ -136,6 +155,18 @@ async function start(
   });
   const pool = new JobPool();
   undo.push(() => pool.close());
+  const exports = new Exports({
+    pool,
+    live,
+    folder: join(directory.path, "exports"),
+    warehouseUrl: () => warehouse.url,
+    now,
+    retentionMs: config.exportRetentionMs,
+    log,
+  });
+  undo.push(() => exports.stop());
+  exports.startSweeping();
+  const receipts = new Receipts(directory.seed);
   const gateway = createGateway({
     config,
     control,
@@ -152,7 +183,14 @@ async function start(
       warehouse,
       now,
     }),
-    exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),
+    receipts,
+    receiptChecker: {
+      check: (tenant, receipt) => {
+        const read = (position: Position) => readRecordVerdicts(directory.hostPath(position.host), position);
+        return checkReceipt(receipts, tenant, receipt, read);
+      },
+    },
+    exportJobs: exports,
     metrics,
     log,
     version: VERSION,
@@ -178,12 +216,14 @@ async function start(
     flushWarehouse: () => warehouse.flush(),
     async drain() {
       await gateway.drain();
+      missingRows.stop();
       passPoint("in-drain");
       await hosts.drain();
       passPoint("in-drain");
       await lastRows(warehouse, config.drainTimeoutMs);
       passPoint("in-drain");
       await warehouse.stop();
+      exports.stop();
       await pool.close();
       disk.stop();
       gateway.close();
@@ -276,8 +316,19 @@ function makeWarehouse(
   });
 }
 
-function observe(hosts: Hosts, warehouse: WarehouseService, disk: DiskSpace, hostCount: number): Observation {
+/** What there is to compare rows with; undefined while some are on their way. */
+function quietStream(hosts: Hosts, warehouse: WarehouseService): QuietStream | undefined {
+  const positions = warehouse.status?.positions ?? {};
+  const { statuses } = hosts;
+  const behind = ({ host, appendedOffset }: HostStatus) => (positions[journalSourceName(host)] ?? 0) < appendedOffset;
+  if (warehouse.state !== "ready" || statuses.length < hosts.count || statuses.some(behind)) return undefined;
+  const accepted = statuses.reduce((sum, status) => sum + status.accepted, 0);
+  return { accepted, position: JSON.stringify([statuses.map(({ appendedOffset }) => appendedOffset), positions]) };
+}
+
+function observe(hosts: Hosts, warehouse: WarehouseService, missingRows: MissingRows, disk: DiskSpace): Observation {
   const statuses = hosts.statuses;
+  const hostCount = hosts.count;
   const positions = warehouse.status?.positions ?? {};
   return {
     hosts: statuses,
@@ -291,6 +342,7 @@ function observe(hosts: Hosts, warehouse: WarehouseService, disk: DiskSpace, hos
       rowsWritten: warehouse.status?.rowsWritten ?? 0,
       rowsRefused: warehouse.status?.rowsRefused ?? 0,
       requestsFailed: warehouse.status?.requestsFailed ?? 0,
+      missingEvents: missingRows.events,
       hosts: Array.from({ length: hostCount }, (_, host) => {
         const offset = positions[journalSourceName(host)] ?? 0;
         return { host, offset, lagRecords: Math.max(0, (statuses[host]?.durableOffset ?? 0) - offset) };

@@ -26,6 +26,8 @@ export interface WarehouseObservation {
   /** How often a suspended table was resumed, and a managed QuestDB started again. */
   readonly resumes?: number;
   readonly restarts?: number;
+  /** Accepted events without a raw row when last everything was quiet; undefined: not known. */
+  readonly missingEvents?: number | undefined;
   readonly hosts: readonly WarehouseHostObservation[];
 }
 
@@ -124,6 +126,10 @@ export class GatewayMetrics {
   readonly #tableLag = this.#gauge("weir_warehouse_table_lag_transactions", "Transactions taken and not applied", ["table"]);
   readonly #resumes = this.#counter("weir_warehouse_resumes_total", "How often a suspended table was resumed", []);
   readonly #questdbRestarts = this.#counter("weir_questdb_restarts_total", "How often the managed QuestDB was started again", []);
+  readonly #missingEvents = this.#gauge(
+    "weir_warehouse_missing_events",
+    "Accepted events without a raw row, when last nothing was on its way; must be 0",
+  );
   readonly #warehouseOffset = this.#gauge("weir_warehouse_offset", "Journal offset stored in the warehouse", ["host"]);
   readonly #warehouseLag = this.#gauge("weir_warehouse_lag_records", "Durable records not in the warehouse yet", ["host"]);
 
@@ -220,6 +226,9 @@ export class GatewayMetrics {
     this.#resumes.inc(warehouse.resumes ?? 0);
     this.#questdbRestarts.reset();
     this.#questdbRestarts.inc(warehouse.restarts ?? 0);
+    // Not 0 as long as it is not known.
+    if (warehouse.missingEvents === undefined) this.#missingEvents.remove();
+    else this.#missingEvents.set(warehouse.missingEvents);
     for (const { host, offset, lagRecords } of warehouse.hosts) {
       this.#warehouseOffset.set({ host: String(host) }, offset);
       this.#warehouseLag.set({ host: String(host) }, lagRecords);

@@ -4,6 +4,7 @@
  */
 import type { AuditReport } from "../protocol/audit-report.ts";
 import type { TenantId } from "../protocol/ids.ts";
+import type { ReceiptAnswer } from "../protocol/receipt-answer.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import type { WindowName } from "../protocol/windows.ts";
 import type { Scope } from "../storage/api-key.ts";
@@ -97,6 +98,10 @@ export interface ExportJobs {
 /** Checks the sums of one tenant's ledger. */
 export interface Auditor {
   audit(tenant: TenantId): Promise<AuditReport>;
+}
+
+export interface ReceiptChecker {
+  check(tenant: TenantId, receipt: string): Promise<ReceiptAnswer>;
 }
 
 export type WarehouseState = "ready" | "pending" | "off";

@@ -4,6 +4,8 @@
  * up to `durableOffset` are on disk. The offset after the last one survives trimming everything.
  * The partition host writes it; the warehouse writer and tools read it from other threads and processes.
  */
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
@@ -14,6 +16,7 @@ import { GroupCommit, handled } from "./group-commit.ts";
 export const JOURNAL_RECORD_BYTES_MAX = 16 * 1024 * 1024;
 
 const KIND = "weir-journal/1";
+const DATA_FILE = "data.mdb";
 /** The offset of the first record kept. Shorter than an offset's key, so before all of them. */
 const FIRST_KEY = Uint8Array.of(0, 0);
 /** After every offset. */
@@ -185,10 +188,34 @@ export class JournalReader {
   }
 }
 
+export function journalExists(path: string): boolean {
+  return environmentExists(path);
+}
+
 /** WEIR_START_DATA_UNUSABLE when there is no journal at the path yet. */
 export function openJournalReader(path: string, options: { readOnly?: boolean } = {}): JournalReader {
   if (!environmentExists(path)) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} holds no journal.`);
   return new JournalReader(openEnvironment(path, KIND, options));
+}
+
+/**
+ * Replaces a journal that nobody has open by an empty one that goes on at the next offset; returns how many bytes of disk that
+ * gave back. LMDB files never shrink. The old file stands until the new one, whole and on disk, takes its name.
+ */
+export async function emptyJournal(path: string): Promise<number> {
+  const reader = openJournalReader(path);
+  const { last } = reader.ends();
+  const bytes = environmentBytes(path);
+  await reader.close();
+  const draft = `${path}.empty`;
+  rmSync(draft, { recursive: true, force: true });
+  const table = openEnvironment(draft, KIND);
+  await table.put(FIRST_KEY, Uint8Array.from(keyOf(last + 1)));
+  await table.flushed;
+  await table.close();
+  renameSync(join(draft, DATA_FILE), join(path, DATA_FILE));
+  rmSync(draft, { recursive: true, force: true });
+  return bytes - environmentBytes(path);
 }
 
 /** The first offset kept and the last one there; `last` is `first - 1` when none is. */

@@ -3,6 +3,7 @@
  * and decides by what the event says, channels whose deltas a test pushes. `startGateway` closes all of it after the test.
  */
 import { once } from "node:events";
+import { Receipts } from "../../server/receipts.ts";
 import { auditReport } from "../../protocol/audit-report.ts";
 import type { TestContext } from "node:test";
 import { decode, encode } from "msgpackr";
@@ -329,6 +330,8 @@ export async function startGateway(
     describeMetric: (definition) => ({ outputs: [...definition.aggregates], bounds: {} }),
     queryService: options.queryService ?? fakeQueryService(),
     exportJobs,
+    receipts: new Receipts(new Uint8Array(16)),
+    receiptChecker: { check: async () => ({ result: "forged" }) },
     auditor: { audit: async () => auditReport([], []) },
     metrics,
     log: createLog({ level: "debug", destination: { write: (line) => void logLines.push(line) } }),

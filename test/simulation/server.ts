@@ -7,6 +7,7 @@ import { limits } from "../../protocol/limits.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { PartitionRules } from "../../actors/partition.ts";
 import { Admission } from "../../server/admission.ts";
+import { Receipts } from "../../server/receipts.ts";
 import { Connection, type ConnectionServices } from "../../server/connection.ts";
 import { Ingest } from "../../server/ingest.ts";
 import { IntroducedHosts } from "../../server/introductions.ts";
@@ -141,6 +142,7 @@ export class SimServer {
       channels: this.live,
       admission: this.admission,
       metrics,
+      receipts: new Receipts(new Uint8Array(16)),
       log,
       limits: { ...limits, creditFrames, errorsPerConnectionMax: Infinity },
       version: "sim",
