@@ -22,6 +22,7 @@ import type { GatewayMetrics } from "./metrics.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
 import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
+import { socketSettings } from "./socket-settings.ts";
 
 export interface GatewayOptions {
   readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };
@@ -45,11 +46,6 @@ export interface GatewayOptions {
 const STREAM_PATH = "/v1/stream";
 /** Keys are revoked on open sockets within a second. */
 const CHECK_EVERY_MS = 250;
-/**
- * uWS drops a socket without a close code when a frame passes its limit. Ours is lower by this, so that a frame which is
- * somewhat too large gets the coded error and the close code 1009 that clients can act on.
- */
-const OVERSIZE_BYTES = 1024 * 1024;
 /** LIBUS_LISTEN_EXCLUSIVE_PORT. Without it a second server would share the port unnoticed, and the two split the connections. */
 const LISTEN_EXCLUSIVELY = 1;
 
@@ -170,13 +166,9 @@ export class Gateway {
   }
 
   #build(app: TemplatedApp): TemplatedApp {
-    const limits = this.#limits;
     return app
       .ws<SocketData>(STREAM_PATH, {
-        maxPayloadLength: limits.frameBytesMax + OVERSIZE_BYTES,
-        idleTimeout: limits.idleTimeoutSeconds,
-        maxBackpressure: limits.subscriberBacklogBytesMax,
-        compression: uWS.DISABLED,
+        ...socketSettings(this.#limits),
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (socket) => this.#opened(socket),
         message: (socket, message, isBinary) => socket.getUserData().connection.received(new Uint8Array(message), isBinary),
