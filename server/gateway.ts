@@ -23,9 +23,15 @@ import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
 import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
 import { socketSettings } from "./socket-settings.ts";
+import { checkUpgrade } from "./upgrade.ts";
 
 export interface GatewayOptions {
-  readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };
+  readonly config: {
+    readonly host: string;
+    readonly port: number;
+    readonly drainTimeoutMs: number;
+    readonly allowedOrigins: readonly string[];
+  };
   readonly control: Control;
   readonly publisher: Publisher;
   readonly channels: Channels;
@@ -175,7 +181,8 @@ export class Gateway {
         close: (socket) => this.#gone(socket.getUserData().connection),
       })
       .any(STREAM_PATH, (response) => {
-        this.#http.refuse(response, new WeirError("WEIR_FRAME_FIELD_INVALID", "Upgrade to WebSocket.", { path: "upgrade" }));
+        const error = new WeirError("WEIR_FRAME_FIELD_INVALID", "Upgrade to WebSocket.", { path: "upgrade" });
+        this.#http.refuse(response, error, { close: true });
       })
       .any("/*", (response, request) => this.#http.serve(response, request));
   }
@@ -183,14 +190,12 @@ export class Gateway {
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     let owner: KeyOwner | undefined;
     try {
-      // uWS upgrades any version.
-      if (request.getHeader("sec-websocket-version") !== "13") {
-        throw new WeirError("WEIR_FRAME_FIELD_INVALID", "The version of WebSocket is 13.", { path: "sec-websocket-version" });
-      }
+      checkUpgrade(request, this.#options.config.allowedOrigins);
       owner = ownerOfHeader(this.#options.control, request.getHeader("authorization"));
       this.#admission.openConnection();
     } catch (thrown) {
-      this.#http.refuse(response, thrown);
+      // What comes behind may be frames already: they are no requests.
+      this.#http.refuse(response, thrown, { close: true, headers: { "Sec-WebSocket-Version": "13" } });
       return;
     }
     const connection = new Connection(this.#connectionServices, owner);

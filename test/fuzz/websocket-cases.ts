@@ -113,7 +113,15 @@ const notUtf8: readonly (readonly [string, readonly number[]])[] = [
   ["fe", [0xfe]],
   ["ff", [0xff]],
 ];
-const isUtf8 = ["Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1", "\u{1F600}", "\u0000", "\uFFFF", "\u{10FFFF}", "\uFEFFx", "\uD7FF\uE000"];
+const isUtf8 = [
+  "Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1",
+  "\u{1F600}",
+  "\u0000",
+  "\uFFFF",
+  "\u{10FFFF}",
+  "\uFEFFx",
+  "\uD7FF\uE000",
+];
 
 const encoding: readonly WebSocketCase[] = [
   ...isUtf8.map((value, index) => echoed(`6.1 UTF-8 ${index}`, [frame(TEXT, value)], [TEXT, utf8(value)])),
