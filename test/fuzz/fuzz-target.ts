@@ -96,6 +96,7 @@ export class FuzzTarget {
   }
 
   ledger(): Promise<LedgerAnswer> {
+    assert.ok(this.lives, `the server ended: ${this.log}`);
     return this.admin.deadLetters({ limit: 1 }).then(({ ledger }) => ledger);
   }
 

@@ -35,13 +35,13 @@ export function listHead(count: number): Uint8Array {
 }
 
 export function list(items: readonly Uint8Array[]): Uint8Array {
-  return bytes(listHead(items.length), ...items);
+  return Buffer.concat([listHead(items.length), ...items]);
 }
 
 /** A map whose keys and values stand as given, in this order; a key may come twice. */
 export function map(...entries: readonly (readonly [key: string | Uint8Array, value: Uint8Array])[]): Uint8Array {
   const written = entries.flatMap(([key, value]) => [typeof key === "string" ? pack(key) : key, value]);
-  return bytes(0xdf, uint32(entries.length), ...written);
+  return Buffer.concat([Uint8Array.of(0xdf), uint32(entries.length), ...written]);
 }
 
 /** A text of these bytes, whatever they are. */

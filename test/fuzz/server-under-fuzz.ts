@@ -38,5 +38,7 @@ process.on("message", (message: ToServer) => {
   if (message === "memory") void memory().then((found) => tell({ kind: "memory", memory: found }));
   else void server.drain().then(() => process.exit(0));
 });
+// As `weir serve` does: a server whose host has stopped is of no more use.
+void server.failed.then(() => process.exit(1));
 process.on("disconnect", () => process.exit(1));
 tell({ kind: "ready", port: server.port, questdb: server.questdb?.http });
