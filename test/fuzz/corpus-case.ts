@@ -14,8 +14,6 @@ interface CaseHead {
   readonly answer: string;
   /** The frame or body as a whole is kept as one dead letter. */
   readonly isKept?: true;
-  /** Memory that rightly stays. */
-  readonly memoryMiB?: number;
 }
 
 /** One WebSocket message on a connection of its own; text where it is a text. */

@@ -119,11 +119,11 @@ export class RawSocket {
   }
 
   /** One HTTP answer with its body; undefined when the connection ended without one. */
-  async httpAnswer(): Promise<HttpAnswer | undefined> {
+  async httpAnswer(patienceMs = PATIENCE_MS): Promise<HttpAnswer | undefined> {
     const head = await this.#take((queue) => {
       const end = queue.indexOf("\r\n\r\n");
       return end < 0 ? undefined : Buffer.from(queue.take(end + 4)).toString("latin1");
-    });
+    }, patienceMs);
     if (head === undefined) return undefined;
     const [statusLine = "", ...lines] = head.trimEnd().split("\r\n");
     const headers = new Map(

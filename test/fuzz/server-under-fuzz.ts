@@ -26,7 +26,7 @@ function tell(message: FromServer): void {
 
 async function memory(): Promise<MemoryBytes> {
   // Buffers are freed by finalizers that run in a turn of their own, and then leave what they held to the next collection.
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     globalThis.gc?.();
     await new Promise((resolve) => setImmediate(resolve));
   }
