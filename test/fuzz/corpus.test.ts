@@ -115,5 +115,5 @@ test("the log has neither keys nor what was sent, and no error", () => {
 test("a scrape has only what it should have, line by line", async () => {
   const lines = (await target.metricsText()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   assert.ok(lines.length > 50);
-  for (const line of lines) assert.match(line, /^(weir|process|nodejs)_\w+(\{(\w+="[\w./{} -]*",?)*\})? [-+\d.eNaInf]+$/);
+  for (const line of lines) assert.match(line, /^(weir|process|nodejs)_\w+(\{(\w+="[\w./{} +-]*",?)*\})? [-+\d.eNaInf]+$/);
 });

@@ -107,10 +107,10 @@ export class RawSocket {
     this.send(encodeWireFrame(frame));
   }
 
-  /** Resolves when what was written has been handed to the kernel, or the socket is gone. */
+  /** Resolves when what was written has been handed to the kernel, or the connection has ended. */
   async drained(): Promise<void> {
     while (this.#socket.writableLength > 0 && !this.#socket.destroyed && !this.#ended) {
-      await Promise.race([once(this.#socket, "drain"), new Promise((resolve) => setTimeout(resolve, 10))]);
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 
