@@ -85,6 +85,10 @@ export class FuzzTarget {
     return this.#output.join("");
   }
 
+  get data(): string {
+    return join(this.#folder, "data");
+  }
+
   get lives(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
