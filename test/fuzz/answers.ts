@@ -27,6 +27,8 @@ export function textOfHttp({ status, body, headers }: HttpAnswer): string {
   const type = headers.get("content-type") ?? "";
   if (body === "" || !type.includes("json")) return String(status);
   const fields = JSON.parse(body) as Fields;
+  const { title, detail } = fields;
+  if (typeof title === "string" && detail === `${title} ${title}`) throw new Error(`a doubled text: ${detail}`);
   if (typeof fields["code"] === "string") return `${status} ${textOfError(fields)}`;
   return `${status} ${typeof fields["totalEvents"] === "number" ? textOfResults(fields) : ""}`.trimEnd();
 }

@@ -14,18 +14,18 @@ import { checkReaders } from "./readers-agree.ts";
 import { seedFrame } from "./seed-frames.ts";
 
 test("damaged frames, bodies and connections have coded answers, the same from one host as from two", async () => {
-  const report = await fuzz({ seed: 20_260_101, seconds: 12, casesMax: 4_000 });
+  const report = await fuzz({ seed: 20_260_101, seconds: 10, casesMax: 3_000 });
   assert.ok(report.cases > 0);
 });
 
-test("the readers agree on ten thousand damaged frames", () => {
+test("the readers agree on four thousand damaged frames", () => {
   let plain = 0;
-  for (let index = 0; index < 10_000; index++) {
+  for (let index = 0; index < 4_000; index++) {
     const random = Random.ofCase(1, index);
     const bytes = seedFrame(random, index);
     if (checkReaders(FRAME_FORMATS.msgpack, random.chance(0.2) ? bytes : mutate(bytes, random, bytes), Date.now())) plain++;
   }
-  assert.ok(plain > 300, `${plain} were read the plain way`);
+  assert.ok(plain > 100, `${plain} were read the plain way`);
 });
 
 test("a case is the same whenever it is made again, and damage is done", () => {

@@ -63,17 +63,20 @@ const encoders: readonly ((events: readonly Fields[]) => Uint8Array)[] = [
   (events) => publish(...events.map((each) => event(each))),
 ];
 
-/** Ids are those of the case, so that the same case is the same frame; times are of now. */
-export function seedFrame(random: Random, index: number): Uint8Array {
-  if (random.chance(0.3)) return random.pick(fromCorpus);
-  const events = Array.from({ length: 1 + random.below(4) }, (_, row) => someEvent(random, `f-${index}-${row}`));
+/**
+ * Ids are those of the case, so that the same case is the same frame; times are of now. With a `prefix` of its own, no other frame
+ * has them.
+ */
+export function seedFrame(random: Random, index: number, prefix?: string): Uint8Array {
+  if (prefix === undefined && random.chance(0.3)) return random.pick(fromCorpus);
+  const events = Array.from({ length: 1 + random.below(4) }, (_, row) => someEvent(random, `${prefix ?? "f"}-${index}-${row}`));
   return Uint8Array.from(random.pick(encoders)(events));
 }
 
 /** A body of `POST /v1/events` and its type. */
-export function seedBody(random: Random, index: number): { type: string; bytes: Uint8Array } {
-  if (random.chance(0.4)) return { type: "application/msgpack", bytes: seedFrame(random, index) };
-  const events = Array.from({ length: 1 + random.below(4) }, (_, row) => someEvent(random, `b-${index}-${row}`));
+export function seedBody(random: Random, index: number, prefix?: string): { type: string; bytes: Uint8Array } {
+  if (random.chance(0.4)) return { type: "application/msgpack", bytes: seedFrame(random, index, prefix) };
+  const events = Array.from({ length: 1 + random.below(4) }, (_, row) => someEvent(random, `${prefix ?? "b"}-${index}-${row}`));
   if (random.chance(0.5)) {
     return { type: "application/x-ndjson", bytes: Buffer.from(events.map((each) => JSON.stringify(each)).join("\n")) };
   }
