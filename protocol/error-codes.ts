@@ -89,6 +89,7 @@ export const errorCodes = {
   WEIR_AUTH_KEY_UNKNOWN: { message: "The API key is not valid.", retryable: false, status: 401, close: 4401 },
   WEIR_AUTH_SCOPE_MISSING: { message: "The API key lacks the scope for this.", retryable: false, status: 403 },
   WEIR_AUTH_HELLO_TIMEOUT: { message: "No key arrived in time.", retryable: true, status: 408, close: 4408 },
+  WEIR_ORIGIN_REFUSED: { message: "Pages of this origin may not connect.", retryable: false, status: 403 },
   WEIR_CONNECTION_LIMIT: { message: "Too many connections.", retryable: true, status: 503, close: 1013 },
   WEIR_CONNECTION_ABUSED: { message: "Too many refused frames on one connection.", retryable: false, status: 400, close: 4400 },
 

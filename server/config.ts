@@ -30,11 +30,33 @@ const questdb = z.union([z.enum(["managed", "off"]), z.url({ protocol: /^https?$
   error: "must be `managed`, `off` or an http(s) URL",
 });
 
+const originsError = "must be `*` or a list of origins such as `https://dash.example`, joined by commas";
+
+function isOrigin(text: string): boolean {
+  return text === "*" || (URL.canParse(text) && new URL(text).origin === text);
+}
+
 const settings = {
   port: integer(0, 65_535).default(7070).meta({ description: "The TCP port of HTTP and WebSocket; 0 takes a free one" }),
   host: text("must be an address").default("127.0.0.1").meta({
     description: "The address to listen on. `0.0.0.0` lets other machines in; put TLS in front of it",
   }),
+  allowedOrigins: z
+    .string({ error: originsError })
+    .default("")
+    .transform((list) =>
+      list
+        .split(",")
+        .map((each) => each.trim().toLowerCase())
+        .filter((each) => each !== ""),
+    )
+    .refine((list) => list.every(isOrigin), { error: originsError })
+    .meta({
+      description:
+        "Origins whose pages may open a WebSocket, as `https://dash.example,http://localhost:8080`; `*` for any. " +
+        "Pages of the server's own address always may, and services, which send no origin",
+      defaultText: "none",
+    }),
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
   }),

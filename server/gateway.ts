@@ -32,9 +32,16 @@ import type {
   Readiness,
   ReceiptChecker,
 } from "./services.ts";
+import { socketSettings } from "./socket-settings.ts";
+import { checkUpgrade } from "./upgrade.ts";
 
 export interface GatewayOptions {
-  readonly config: { readonly host: string; readonly port: number; readonly drainTimeoutMs: number };
+  readonly config: {
+    readonly host: string;
+    readonly port: number;
+    readonly drainTimeoutMs: number;
+    readonly allowedOrigins: readonly string[];
+  };
   readonly control: Control;
   readonly publisher: Publisher;
   readonly channels: Channels;
@@ -57,11 +64,6 @@ export interface GatewayOptions {
 const STREAM_PATH = "/v1/stream";
 /** Keys are revoked on open sockets within a second. */
 const CHECK_EVERY_MS = 250;
-/**
- * uWS drops a socket without a close code when a frame passes its limit. Ours is lower by this, so that a frame which is
- * somewhat too large gets the coded error and the close code 1009 that clients can act on.
- */
-const OVERSIZE_BYTES = 1024 * 1024;
 /** LIBUS_LISTEN_EXCLUSIVE_PORT. Without it a second server would share the port unnoticed, and the two split the connections. */
 const LISTEN_EXCLUSIVELY = 1;
 
@@ -182,20 +184,17 @@ export class Gateway {
   }
 
   #build(app: TemplatedApp): TemplatedApp {
-    const limits = this.#limits;
     return app
       .ws<SocketData>(STREAM_PATH, {
-        maxPayloadLength: limits.frameBytesMax + OVERSIZE_BYTES,
-        idleTimeout: limits.idleTimeoutSeconds,
-        maxBackpressure: limits.subscriberBacklogBytesMax,
-        compression: uWS.DISABLED,
+        ...socketSettings(this.#limits),
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (socket) => this.#opened(socket),
         message: (socket, message, isBinary) => socket.getUserData().connection.received(new Uint8Array(message), isBinary),
         close: (socket) => this.#gone(socket.getUserData().connection),
       })
       .any(STREAM_PATH, (response) => {
-        this.#http.refuse(response, new WeirError("WEIR_FRAME_FIELD_INVALID", "Upgrade to WebSocket.", { path: "upgrade" }));
+        const error = new WeirError("WEIR_FRAME_FIELD_INVALID", "Upgrade to WebSocket.", { path: "upgrade" });
+        this.#http.refuse(response, error, { close: true });
       })
       .any("/*", (response, request) => this.#http.serve(response, request));
   }
@@ -203,14 +202,12 @@ export class Gateway {
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     let owner: KeyOwner | undefined;
     try {
-      // uWS upgrades any version.
-      if (request.getHeader("sec-websocket-version") !== "13") {
-        throw new WeirError("WEIR_FRAME_FIELD_INVALID", "The version of WebSocket is 13.", { path: "sec-websocket-version" });
-      }
+      checkUpgrade(request, this.#options.config.allowedOrigins);
       owner = ownerOfHeader(this.#options.control, request.getHeader("authorization"));
       this.#admission.openConnection();
     } catch (thrown) {
-      this.#http.refuse(response, thrown);
+      // What comes behind may be frames already: they are no requests.
+      this.#http.refuse(response, thrown, { close: true, headers: { "Sec-WebSocket-Version": "13" } });
       return;
     }
     const connection = new Connection(this.#connectionServices, owner);

@@ -8,7 +8,7 @@
  * (promise 1). When a host fails, what it had not answered is answered WEIR_HOST_FAILED: its fate is unknown, the sender sends
  * again, deduplication decides. So is what comes while it is down: nothing waits here for a host.
  */
-import { entryOf, isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import { isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import { splitFrame, type FrameShare } from "../protocol/split-frame.ts";
 import { hostOfPartition } from "../workers/host-options.ts";
@@ -137,6 +137,11 @@ function committedOutcome(pending: PendingFrame): PublishOutcome {
 
 function refusedOutcome(refused: NonNullable<HostOutcome["refused"]>): PublishOutcome {
   const code: ErrorCode = isErrorCode(refused.code) ? refused.code : "WEIR_INTERNAL";
-  const detail = refused.detail ?? entryOf(code).message;
-  return { kind: "refused", code, detail, ...(refused.path === undefined ? {} : { path: refused.path }) };
+  const { detail } = refused;
+  return {
+    kind: "refused",
+    code,
+    ...(detail === undefined ? {} : { detail }),
+    ...(refused.path === undefined ? {} : { path: refused.path }),
+  };
 }

@@ -9,11 +9,10 @@ import { join } from "node:path";
 import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
+import { limits } from "../../protocol/limits.ts";
 import type { Journal, JournalEntry } from "../ports.ts";
 import { type ByteTable, environmentBytes, environmentExists, openEnvironment } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
-
-export const JOURNAL_RECORD_BYTES_MAX = 16 * 1024 * 1024;
 
 const KIND = "weir-journal/1";
 const DATA_FILE = "data.mdb";
@@ -71,7 +70,7 @@ export class LmdbJournal implements Journal {
 
   append(record: Uint8Array): Offset {
     this.#assertUsable();
-    assert(record.length > 0 && record.length <= JOURNAL_RECORD_BYTES_MAX, "a journal record has 1 byte to 16 MiB");
+    assert(record.length > 0 && record.length <= limits.journalRecordBytesMax, "a journal record is within its limit");
     this.#pending.push(record);
     return ++this.#appended as Offset;
   }

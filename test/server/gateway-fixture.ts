@@ -299,7 +299,13 @@ export interface Fixture {
 
 export async function startGateway(
   t: TestContext,
-  options: { limits?: Partial<GatewayLimits>; queryService?: QueryService; drainTimeoutMs?: number; port?: number } = {},
+  options: {
+    limits?: Partial<GatewayLimits>;
+    queryService?: QueryService;
+    drainTimeoutMs?: number;
+    port?: number;
+    allowedOrigins?: readonly string[];
+  } = {},
 ): Promise<Fixture> {
   const control = new FakeControl();
   const publisher = new FakePublisher();
@@ -322,7 +328,12 @@ export async function startGateway(
     processMetrics: false,
   });
   const gatewayOptions: GatewayOptions = {
-    config: { host: "127.0.0.1", port: options.port ?? 0, drainTimeoutMs: options.drainTimeoutMs ?? 5_000 },
+    config: {
+      host: "127.0.0.1",
+      port: options.port ?? 0,
+      drainTimeoutMs: options.drainTimeoutMs ?? 5_000,
+      allowedOrigins: options.allowedOrigins ?? [],
+    },
     control,
     publisher,
     channels,
