@@ -105,6 +105,7 @@ export class SimServer {
   #writing: Promise<void> = Promise.resolve();
   writerStatus: WriterStatus | undefined;
   #lastSocket = 0;
+  /** Clients may connect. */
   isServing = false;
 
   constructor(world: World, start: number, hostCount: number, onFailed: (error: WeirError) => void) {
@@ -149,7 +150,7 @@ export class SimServer {
     };
   }
 
-  /** Recovers and begins to serve; returns how many records were replayed. */
+  /** Recovers; returns how many records were replayed. */
   async open(): Promise<number> {
     await this.control.ensureTenant(TENANT, this.#now());
     const replayed = await this.hosts.start();
@@ -159,7 +160,6 @@ export class SimServer {
       for (const socket of this.sockets) socket.publish(topic, frame);
     });
     this.startWriter();
-    this.isServing = true;
     return replayed;
   }
 

@@ -197,6 +197,7 @@ export class Simulation {
       const found = [...(await ledgerDifferences(server, this.model)), ...(await acceptedDifferences(server, this.model))];
       if (this.server !== server) return;
       if (found.length > 0) this.wrong(`after recovery: ${found.join("; ")}`);
+      server.isServing = true;
       for (const client of [...this.publishers, ...this.subscribers]) this.#reconnectSoon(client);
     };
     check().catch((error: unknown) => this.#openFailed(server, error));
@@ -295,19 +296,20 @@ export class Simulation {
 
   async #settle(): Promise<void> {
     const deadlineMs = this.scheduler.elapsedMs + SETTLE_MS;
-    let found: string[] = ["nothing was checked"];
+    let found: string[] = ["questions get no answer"];
     while (this.#violation === undefined && found.length > 0) {
       if (this.scheduler.elapsedMs >= deadlineMs) {
         this.wrong(`${SETTLE_MS / 1_000} s after the last fault: ${found.join("; ")}`);
         return;
       }
       await this.scheduler.run(this.scheduler.elapsedMs + 2 * CHECK_EVERY_MS, () => this.#violation !== undefined);
-      found = await this.#whatDiffers(deadlineMs);
+      found = (await this.#whatDiffers(deadlineMs)) ?? found;
     }
     if (this.#violation === undefined) this.trace("everything agrees");
   }
 
-  async #whatDiffers(deadlineMs: number): Promise<string[]> {
+  /** undefined: time was up before the questions were answered. */
+  async #whatDiffers(deadlineMs: number): Promise<string[] | undefined> {
     const { server, model, subscribers } = this;
     if (server?.isServing !== true) return ["the server does not serve"];
     if (this.publishers.some((publisher) => !publisher.isIdle)) return ["publishers still have frames to send"];
@@ -318,7 +320,7 @@ export class Simulation {
       (error: unknown) => this.wrong(`a question failed: ${textOf(error)}`),
     );
     await this.scheduler.run(deadlineMs, () => found !== undefined || this.#violation !== undefined);
-    return found ?? ["questions get no answer"];
+    return found;
   }
 
   #result(): RunResult {
