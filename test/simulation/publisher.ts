@@ -85,7 +85,9 @@ export class SimPublisher implements SocketOwner {
 
   /** Bytes that are no frame. */
   publishGarbage(): void {
-    if (this.#socket?.isOpen === true) this.#socket.send(GARBAGE);
+    if (this.#socket?.isOpen !== true || this.#credit === 0) return;
+    this.#credit--;
+    this.#socket.send(GARBAGE);
   }
 
   connect(): void {
@@ -119,6 +121,7 @@ export class SimPublisher implements SocketOwner {
       this.#credit += frame.credit;
       this.#inFlight.delete(frame.seq);
     } else if (frame.t === "error" && frame.seq !== undefined) this.#refused(frame, frame.seq);
+    else if (frame.t === "error") this.#credit++;
     this.#pump();
   }
 

@@ -44,6 +44,9 @@ const SETTLE_MS = 5 * 60_000;
 /** No frame on an open connection to a server that serves waits longer. */
 const ANSWER_MS_MAX = 2 * 60_000;
 const CHECK_EVERY_MS = 1_000;
+/** About so many frames in a run, however long it lasts. */
+const FRAMES_MIN = 30;
+const FRAMES_MAX = 400;
 
 const channels = [
   ["events@24h", 250],
@@ -119,9 +122,9 @@ export class Simulation {
       this.trace(`settings ${JSON.stringify(this.world.settings)}`);
       this.boot(0);
       this.#clients.every(CHECK_EVERY_MS, () => this.#checkBounds());
-      const traffic = this.#traffic();
+      const lastsMs = this.#random.duration(10_000, 300_000);
+      const traffic = this.#traffic(lastsMs);
       const faults = new Faults(this, this.world.random.fork("faults"));
-      const lastsMs = this.#random.duration(20_000, 400_000);
       await this.scheduler.run(lastsMs, () => this.#violation !== undefined);
       traffic();
       faults.stop();
@@ -261,15 +264,15 @@ export class Simulation {
   }
 
   /** Frames now and then, and clients whose wire was cut come back; the answer ends the frames. */
-  #traffic(): () => void {
-    const meanMs = this.#random.pick([100, 400, 1_500]);
+  #traffic(lastsMs: number): () => void {
+    const meanMs = (lastsMs * this.publishers.length) / this.#random.duration(FRAMES_MIN, FRAMES_MAX);
     let on = true;
     for (const publisher of this.publishers) {
       const next = (): void => {
         if (!on) return;
         if (this.#random.chance(0.02)) publisher.publishGarbage();
         else publisher.publish();
-        this.#clients.after(this.#random.duration(meanMs / 10, meanMs * 4), next);
+        this.#clients.after(this.#random.duration(meanMs / 8, meanMs * 3), next);
       };
       this.#clients.after(this.#random.next() * meanMs, next);
     }
