@@ -98,6 +98,7 @@ export class Simulation {
       settings: randomSettings(random.fork("settings")),
       plant,
       clockStepMs: 0,
+      trace: (text) => this.trace(text),
       onDelta: (_topic, frame) => this.#shown.published(decodeServerFrame(frame) as DeltaFrame),
     };
     this.#clients = scheduler.process("clients");
