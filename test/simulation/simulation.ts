@@ -44,6 +44,7 @@ const SETTLE_MS = 5 * 60_000;
 /** No frame on an open connection to a server that serves waits longer. */
 const ANSWER_MS_MAX = 2 * 60_000;
 const CHECK_EVERY_MS = 1_000;
+const QUESTION_MS = 60_000;
 /** About so many frames in a run, however long it lasts. */
 const FRAMES_MIN = 30;
 const FRAMES_MAX = 400;
@@ -300,31 +301,28 @@ export class Simulation {
 
   async #settle(): Promise<void> {
     const deadlineMs = this.scheduler.elapsedMs + SETTLE_MS;
-    let found: string[] = ["questions get no answer"];
-    while (this.#violation === undefined && found.length > 0) {
-      if (this.scheduler.elapsedMs >= deadlineMs) {
-        this.wrong(`${SETTLE_MS / 1_000} s after the last fault: ${found.join("; ")}`);
-        return;
-      }
+    while (this.#violation === undefined) {
       await this.scheduler.run(this.scheduler.elapsedMs + 2 * CHECK_EVERY_MS, () => this.#violation !== undefined);
-      found = (await this.#whatDiffers(deadlineMs)) ?? found;
+      const late = this.scheduler.elapsedMs >= deadlineMs;
+      const found = await this.#whatDiffers(late);
+      if (this.#violation !== undefined) return;
+      if (found.length === 0) return this.trace("everything agrees");
+      if (late) this.wrong(`${SETTLE_MS / 1_000} s after the last fault: ${found.join("; ")}`);
     }
-    if (this.#violation === undefined) this.trace("everything agrees");
   }
 
-  /** undefined: time was up before the questions were answered. */
-  async #whatDiffers(deadlineMs: number): Promise<string[] | undefined> {
+  async #whatDiffers(all: boolean): Promise<string[]> {
     const { server, model, subscribers } = this;
     if (server?.isServing !== true) return ["the server does not serve"];
     if (this.publishers.some((publisher) => !publisher.isIdle)) return ["publishers still have frames to send"];
     const { questdb } = this.world;
     let found: string[] | undefined;
-    differences({ server, model, questdb, subscribers }).then(
+    differences({ server, model, questdb, subscribers }, all).then(
       (all) => (found = all),
       (error: unknown) => this.wrong(`a question failed: ${textOf(error)}`),
     );
-    await this.scheduler.run(deadlineMs, () => found !== undefined || this.#violation !== undefined);
-    return found;
+    await this.scheduler.run(this.scheduler.elapsedMs + QUESTION_MS, () => found !== undefined || this.#violation !== undefined);
+    return found ?? ["questions get no answer"];
   }
 
   #result(): RunResult {
