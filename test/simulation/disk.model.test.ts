@@ -21,7 +21,7 @@ interface Fixture {
 function fixture(seed: number): Fixture {
   const random = new Random(seed);
   const scheduler = new Scheduler(random.fork("scheduler"));
-  return { scheduler, disk: new SimDisk(random.fork("disk")), process: scheduler.process("server") };
+  return { scheduler, disk: new SimDisk(random.fork("disk"), scheduler), process: scheduler.process("server") };
 }
 
 /** Lets virtual time pass until the work is done. */

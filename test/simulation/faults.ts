@@ -125,7 +125,7 @@ export class Faults {
     this.#simulation = simulation;
     this.#random = random;
     this.#process = simulation.scheduler.process("faults");
-    this.#meanMs = random.pick([500, 2_000, 10_000]);
+    this.#meanMs = random.pick([500, 1_500, 5_000]);
     this.#strikeSoon();
   }
 

@@ -46,8 +46,8 @@ const ANSWER_MS_MAX = 2 * 60_000;
 const CHECK_EVERY_MS = 1_000;
 const QUESTION_MS = 60_000;
 /** About so many frames in a run, however long it lasts. */
-const FRAMES_MIN = 30;
-const FRAMES_MAX = 400;
+const FRAMES_MIN = 20;
+const FRAMES_MAX = 250;
 
 const channels = [
   ["events@24h", 250],
@@ -93,7 +93,7 @@ export class Simulation {
     this.world = {
       random,
       scheduler,
-      disk: new SimDisk(random.fork("disk")),
+      disk: new SimDisk(random.fork("disk"), scheduler),
       questdb: new SimQuestDb(random.fork("questdb"), scheduler),
       wire: scheduler.process("wire"),
       settings: randomSettings(random.fork("settings")),
@@ -124,7 +124,7 @@ export class Simulation {
       this.trace(`settings ${JSON.stringify(this.world.settings)}`);
       this.boot(0);
       this.#clients.every(CHECK_EVERY_MS, () => this.#checkBounds());
-      const lastsMs = this.#random.duration(10_000, 300_000);
+      const lastsMs = this.#random.duration(5_000, 90_000);
       const traffic = this.#traffic(lastsMs);
       const faults = new Faults(this, this.world.random.fork("faults"));
       await this.scheduler.run(lastsMs, () => this.#violation !== undefined);
