@@ -13,7 +13,7 @@ interface Kind {
   strike(simulation: Simulation, random: Random, process: Process): boolean;
 }
 
-const kinds: readonly Kind[] = [
+export const kinds: readonly Kind[] = [
   {
     name: "server crash",
     weight: 5,

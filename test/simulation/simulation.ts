@@ -139,7 +139,9 @@ export class Simulation {
   }
 
   trace(text: string): void {
-    this.#trace.push(`${(this.scheduler.elapsedMs / 1_000).toFixed(3).padStart(9)} s  ${text}`);
+    // One line: stacks differ from one call to the next.
+    const [line = ""] = text.split("\n", 1);
+    this.#trace.push(`${(this.scheduler.elapsedMs / 1_000).toFixed(3).padStart(9)} s  ${line}`);
   }
 
   count(fault: string): void {
