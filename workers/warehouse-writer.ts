@@ -29,7 +29,7 @@ export interface RowBatch {
   readonly rows: number;
 }
 
-/** Where positions are kept; `set` resolves when they are durable. */
+/** Where positions are kept; `set` resolves when they are durable, and rejects as a store's commit does. */
 export interface Positions {
   get(name: string): number;
   set(positions: ReadonlyMap<string, number>): Promise<void>;
@@ -82,7 +82,10 @@ export class WarehouseWriter {
     this.#options = options;
   }
 
-  /** Runs until aborted. */
+  /**
+   * Runs until aborted. Rejects when a commit of the positions failed: their store takes nothing more, so the writer has to be
+   * made anew, on a store that was opened anew.
+   */
   async run(signal: AbortSignal): Promise<void> {
     let retryMs = RETRY_MS_MIN;
     while (!signal.aborted) {
@@ -101,6 +104,7 @@ export class WarehouseWriter {
         this.#lastError = error instanceof Error ? error.message : String(error);
         for (const { reject } of this.#flushRequests.splice(0)) reject(error);
         await this.#disconnect();
+        if (error instanceof WeirError && error.code === "WEIR_JOURNAL_COMMIT_FAILED") throw error;
         this.#report("pending");
         await this.#options.sleep(retryMs, signal);
         retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
