@@ -27,6 +27,7 @@ const DRAIN_MS_MAX = 150;
 /** A comparison reaches so many minutes of event time back, each tenth one all of it. */
 const COMPARED_MINUTES = 120;
 const EXAMPLES_MAX = 5;
+const FAULT_LENGTH_MAX = 500;
 
 export interface CrashOptions {
   readonly kinds: readonly KillKind[];
@@ -201,7 +202,7 @@ class CrashRun {
 
   async #expectKilled(kill: Kill): Promise<void> {
     const { signal, code } = await this.#subject.exit;
-    for (const fault of this.#subject.faults) this.#problem(fault);
+    for (const fault of this.#subject.faults) this.#problem(fault.slice(0, FAULT_LENGTH_MAX));
     const what = isCrashPoint(kill.kind) ? `${kill.kind}:${kill.pass}` : kill.kind;
     // A drain may be quicker than the kill.
     if (signal !== "SIGKILL" && !(kill.kind === "drain" && code === 0)) {
@@ -242,7 +243,7 @@ class CrashRun {
     if (this.#subject.questdbUrl !== undefined) await this.#compareRows(client, this.#subject.questdbUrl);
     const exit = await server.stop("SIGTERM");
     if (exit.code !== 0) this.#problem(`the last drain ended with ${exit.signal ?? exit.code}`);
-    for (const fault of this.#subject.faults) this.#problem(fault);
+    for (const fault of this.#subject.faults) this.#problem(fault.slice(0, FAULT_LENGTH_MAX));
     const { checks } = await auditDirectory(server.data);
     for (const { sum, state, expected, actual, note } of checks) {
       if (state === "broken") this.#problem(`audit: ${sum}: ${String(actual)} and not ${String(expected)} (${note ?? ""})`);
