@@ -5,6 +5,7 @@
  *   launch -> ready -> compare -> a frame is acked -> the kill -> launch -> ...         services: send, resend, without a break
  *                                                        last -> all acked -> compare live, metric rows, raw rows -> drain -> audit
  */
+import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type WeirClient } from "../../client/index.ts";
 import { DAY_MS } from "../../protocol/windows.ts";
@@ -72,6 +73,16 @@ export async function crashRun(options: CrashOptions): Promise<CrashReport> {
   }
 }
 
+/** What a short run within the tests has to have shown, with kills of these kinds among others. */
+export function assertPassed(report: CrashReport, kinds: readonly KillKind[]): void {
+  assert.deepEqual(report.problems, []);
+  assert.deepEqual([report.acked, report.unsent], [report.sent, 0]);
+  for (const count of [...Object.values(report.lost), ...Object.values(report.doubled)]) assert.equal(count, 0);
+  assert.ok(report.duplicates > 0, "events were sent again");
+  assert.ok(report.comparisons > 0, "answers were compared between the kills");
+  for (const kind of kinds) assert.ok((report.killsByPoint[kind] ?? 0) > 0, `no kill at ${kind}`);
+}
+
 class CrashRun {
   readonly #subject: Subject;
   readonly #options: CrashOptions;
@@ -100,7 +111,8 @@ class CrashRun {
     const { server } = this.#subject;
     const key = await server.newKey(TENANT);
     // Before there are events, so nothing can be kept from a warehouse.
-    await server.start({ hostThreads: this.#hostThreads(), questdb: "off" });
+    server.launch({ hostThreads: this.#hostThreads(), questdb: "off" });
+    await server.untilReady(PATIENCE_MS);
     const client = connect({ url: server.url, key, complete: false, retry: { delayMsMin: 20, delayMsMax: 100 } });
     const senderOptions = {
       books: this.#books,
@@ -235,7 +247,8 @@ class CrashRun {
   /** Once all that was sent is acknowledged, nothing may be missing anywhere. */
   async #finish(client: WeirClient, sending: Promise<unknown>): Promise<void> {
     const { server } = this.#subject;
-    await server.start({ hostThreads: this.#hostThreads(), questdb: this.#subject.questdb });
+    server.launch({ hostThreads: this.#hostThreads(), questdb: this.#subject.questdb });
+    await server.untilReady(PATIENCE_MS);
     let quiet = false;
     void sending.then(() => (quiet = true));
     await eventually(() => quiet, "everything is acknowledged", PATIENCE_MS);
