@@ -1,12 +1,12 @@
 /**
- * A QuestDB that cannot be reached when the server starts (an external one, by URL): events are taken all the same, and their
- * rows flow when it appears on that address later, and again after it was away. When it has lost rows meanwhile, the safety
- * tail brings them back.
+ * A QuestDB that cannot be reached when the server starts: events are taken all the same. An external one, by URL: their rows
+ * flow when it appears on that address later, and again after it was away; when it has lost rows meanwhile, the safety tail
+ * brings them back. A managed one that takes its time: the server can be ended meanwhile, in order.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { test } from "node:test";
 import { connect } from "../../client/index.ts";
 import { openControl } from "../../storage/control.ts";
@@ -84,3 +84,26 @@ function rememberedStart(data: string): string | undefined {
   void control.close();
   return started;
 }
+
+test("SIGTERM drains a server that waits for its QuestDB", { timeout: 120_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "weir-java-"));
+  const slow = '#!/bin/sh\ncase "$1" in -version) echo \'openjdk version "17.0.1"\' >&2 ;; *) exec sleep 600 ;; esac\n';
+  writeFileSync(join(folder, "java"), slow);
+  chmodSync(join(folder, "java"), 0o755);
+  const { jar } = await serverOptions(folder);
+  const ports = { questdbHttpPort: await freePort(), questdbPgPort: await freePort() };
+  const server = await ServerProcess.create(
+    { hostThreads: 0, partitions: 1, questdb: "managed", questdbJar: jar, ...ports },
+    { PATH: [folder, process.env["PATH"]].join(delimiter) },
+  );
+  t.after(async () => {
+    await server.end();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  assert.equal((await server.start()).status, "degraded");
+  const client = connect({ url: server.url, key: await server.newKey("shop") });
+  t.after(() => client.close({ timeoutMs: 0 }));
+  const labels = { eventType: "click", eventCategory: "ui", source: "shop", version: "1", environment: "test" };
+  assert.equal((await client.publish([{ eventId: "e", sessionId: "s", ...labels }])).failedEvents, 0);
+  assert.deepEqual(await server.stop("SIGTERM"), { code: 0, signal: null });
+});
