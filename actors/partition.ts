@@ -214,7 +214,7 @@ export class Partition {
   snapshot(): StateWrite[] {
     const writes = this.#erased;
     this.#erased = [];
-    for (const state of this.tenants.values()) this.#forgetLetters(state, writes);
+    this.#forgetLetters(writes);
     for (const write of this.#deadLetters) writes.push(write);
     this.#deadLetters = [];
     this.deadLetterBytes = 0;
@@ -302,16 +302,21 @@ export class Partition {
    * Takes out the dead letters that are too old. Which ones a snapshot leaves follows from its offset alone: all that were
    * received from a time on which the journal has set, whenever snapshots before it were taken.
    */
-  #forgetLetters(state: PartitionTenant, writes: StateWrite[]): void {
-    const { tenant, lettersFromMs } = state;
-    const kept = this.#deadLetters.filter(({ key }) => key[0] !== tenant || Number(key[1]) >= lettersFromMs);
-    state.removedLetters += this.#deadLetters.length - kept.length;
-    this.#deadLetters = kept;
-    if (!(lettersFromMs > (this.#lettersFrom.get(tenant) ?? -Infinity))) return;
-    this.#lettersFrom.set(tenant, lettersFromMs);
-    for (const { key } of this.#cold.range(DEAD_LETTERS, [tenant], [tenant, lettersFromMs])) {
-      writes.push({ table: DEAD_LETTERS, key, value: undefined });
-      state.removedLetters++;
+  #forgetLetters(writes: StateWrite[]): void {
+    this.#deadLetters = this.#deadLetters.filter(({ key: [tenant, ingestTimeMs] }) => {
+      const state = this.tenants.get(String(tenant));
+      const isKept = state === undefined || Number(ingestTimeMs) >= state.lettersFromMs;
+      if (!isKept) state.removedLetters++;
+      return isKept;
+    });
+    for (const [tenant, state] of this.tenants) {
+      const { lettersFromMs } = state;
+      if (!(lettersFromMs > (this.#lettersFrom.get(tenant) ?? -Infinity))) continue;
+      this.#lettersFrom.set(tenant, lettersFromMs);
+      for (const { key } of this.#cold.range(DEAD_LETTERS, [tenant], [tenant, lettersFromMs])) {
+        writes.push({ table: DEAD_LETTERS, key, value: undefined });
+        state.removedLetters++;
+      }
     }
   }
 }

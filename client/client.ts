@@ -54,6 +54,7 @@ export class WeirClient extends QueryApi {
       url: stream,
       key: options.key,
       client: options.client ?? "weir-client",
+      receipts: options.onReceipt !== undefined,
       WebSocket: givenSocket ?? (platform && (async () => (await platform()).WebSocket)),
       retry: options.retry,
       dialTimeoutMs: options.dialTimeoutMs,

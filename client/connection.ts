@@ -26,6 +26,8 @@ export interface ConnectionOptions {
   readonly url: string;
   readonly key: string;
   readonly client: string;
+  /** Ask for a proof in each ack. */
+  readonly receipts?: boolean | undefined;
   readonly WebSocket?: (() => Promise<WebSocketConstructor>) | undefined;
   readonly retry?: RetryOptions | undefined;
   /** How long a dial may take, up to the server's `hello`. */
@@ -119,7 +121,8 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       if (socket !== this.#socket) return;
-      socket.send(encodeFrame({ t: "hello", key: this.#options.key, client: this.#options.client }));
+      const { key, client, receipts } = this.#options;
+      socket.send(encodeFrame({ t: "hello", key, client, ...(receipts === true && { receipts }) }));
     };
     socket.onmessage = (event: SocketMessage) => {
       if (socket === this.#socket) this.#take(event.data);

@@ -9,7 +9,7 @@ export { WeirClient, type ClientStats, type ConnectOptions } from "./client.ts";
 export type { EventVerdict, PublishResult } from "./delivery.ts";
 export type { EventContext, EventDefaults, EventInput } from "./event.ts";
 export type { RetryOptions } from "./backoff.ts";
-export type { PublisherOptions, PublisherStats } from "./publisher.ts";
+export type { PublisherOptions, PublisherStats, PublishReceipt } from "./publisher.ts";
 export type {
   AuditLogAnswer,
   CatalogMetric,
@@ -28,6 +28,7 @@ export type {
   SessionAnswer,
 } from "./query.ts";
 export type { AuditCheck, AuditFigures, AuditReport } from "../protocol/audit-report.ts";
+export type { ReceiptAnswer } from "../protocol/receipt-answer.ts";
 export { ServerError } from "./server-error.ts";
 export type { WebSocketConstructor, WebSocketLike } from "./socket.ts";
 export { Subscription, type ChannelChange, type OnChange } from "./subscription.ts";

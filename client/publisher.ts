@@ -35,6 +35,14 @@ export interface PublisherOptions {
   /** Frames in flight at most, within the server's credit. */
   readonly inFlightMax?: number;
   readonly retry?: RetryOptions | undefined;
+  /** Gets the proof of each acknowledged frame, to be kept and to be checked with `verifyReceipt`. Costs the server a little. */
+  readonly onReceipt?: ((receipt: PublishReceipt) => void) | undefined;
+}
+
+/** What a frame's ack proves: that the server has these events, each with its verdict. */
+export interface PublishReceipt {
+  readonly proof: string;
+  readonly eventIds: readonly string[];
 }
 
 /** All in events, except `reconnects`. */
@@ -65,6 +73,7 @@ export class Publisher implements ConnectionListener {
   readonly #waitingCallsMax: number;
   readonly #inFlightMax: number;
   readonly #giveUpAfterMs: number;
+  readonly #onReceipt: PublisherOptions["onReceipt"];
   readonly #backoff: Backoff;
   #waitingCalls: WaitingCall[] = [];
   #roomWaiters: (() => void)[] = [];
@@ -90,6 +99,7 @@ export class Publisher implements ConnectionListener {
     this.#waitingCallsMax = options.waitingCallsMax ?? 10_000;
     this.#inFlightMax = options.inFlightMax ?? limits.creditFrames;
     this.#giveUpAfterMs = options.retry?.giveUpAfterMs ?? 10 * 60_000;
+    this.#onReceipt = options.onReceipt;
     this.#backoff = new Backoff(options.retry);
     this.#outbox = new Outbox({
       batchEvents: Math.min(options.batchEvents ?? 100, limits.frameEventsMax),
@@ -257,6 +267,7 @@ export class Publisher implements ConnectionListener {
       else if (!result.success) this.#failed++;
     }
     this.#outbox.settle(frame, results);
+    if (ack.proof !== undefined) this.#onReceipt?.({ proof: ack.proof, eventIds: frame.eventIds });
     this.#probeWhenQuiet();
   }
 

@@ -1,4 +1,5 @@
 /** Questions over HTTP, typed: one method for each route of the protocol. Errors are those of `http.ts`. */
+import type { ReceiptAnswer } from "../protocol/receipt-answer.ts";
 import type { AuditReport } from "../protocol/audit-report.ts";
 import type { MetricDefinition, MetricDefinitionInput } from "../protocol/metric-definition.ts";
 import { HttpApi, type CallOptions, type HttpOptions } from "./http.ts";
@@ -172,6 +173,11 @@ export class QueryApi {
   /** Checks the sums of the tenant's ledger; may take half a minute. Scope admin. */
   audit(options?: CallOptions): Promise<AuditReport> {
     return this.#http.call("GET", "/v1/audit", undefined, options);
+  }
+
+  /** Whether the `proof` of an ack or answer is genuine, and what the journal holds for it. */
+  verifyReceipt(receipt: string, options?: CallOptions): Promise<ReceiptAnswer> {
+    return this.#http.call("POST", "/v1/receipts/verify", { receipt }, options);
   }
 
   startExport(timeRange: QueryTimeRange, options?: CallOptions): Promise<ExportAnswer> {

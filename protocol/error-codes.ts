@@ -60,6 +60,11 @@ export const errorCodes = {
   WEIR_FRAME_FIELD_INVALID: { message: "A field of the frame is missing or wrong.", retryable: false, status: 400 },
   WEIR_FRAME_TOO_LARGE: { message: "The frame or body is larger than the limit.", retryable: false, status: 413, close: 1009 },
   WEIR_FRAME_TOO_MANY_EVENTS: { message: "The batch holds more events than the limit.", retryable: false, status: 413 },
+  WEIR_FRAME_POISONED: {
+    message: "Applying the frame stopped its partition host twice; it is kept as a dead letter.",
+    retryable: false,
+    status: 422,
+  },
   WEIR_BODY_TYPE_UNSUPPORTED: {
     message: "The body must be JSON, NDJSON or msgpack, plain or gzip.",
     retryable: false,
@@ -72,6 +77,7 @@ export const errorCodes = {
   },
   WEIR_FLOW_OVERLOADED: { message: "The server takes no more events right now.", retryable: true, status: 503 },
   WEIR_FLOW_DRAINING: { message: "The server is going down; reconnect.", retryable: true, status: 503, close: 1012 },
+  WEIR_DISK_FULL: { message: "The server's disk is full; send again later.", retryable: true, status: 503 },
   WEIR_HOST_FAILED: {
     message: "The partition host stopped before the outcome was known; send again.",
     retryable: true,
@@ -95,13 +101,9 @@ export const errorCodes = {
     retryable: false,
     status: 400,
   },
-  WEIR_ORIGIN_REFUSED: {
-    message: "Pages of this origin may not connect; the setting allowedOrigins lists those that may.",
-    retryable: false,
-    status: 403,
-  },
   WEIR_AUTH_SCOPE_MISSING: { message: "The API key lacks the scope for this.", retryable: false, status: 403 },
   WEIR_AUTH_HELLO_TIMEOUT: { message: "No key arrived in time.", retryable: true, status: 408, close: 4408 },
+  WEIR_ORIGIN_REFUSED: { message: "Pages of this origin may not connect.", retryable: false, status: 403 },
   WEIR_CONNECTION_LIMIT: { message: "Too many connections.", retryable: true, status: 503, close: 1013 },
   WEIR_CONNECTION_ABUSED: { message: "Too many refused frames on one connection.", retryable: false, status: 400, close: 4400 },
 

@@ -13,7 +13,7 @@ import { validateParsed } from "./event-validator.ts";
 import { fieldReader, type FieldValue } from "./field-path.ts";
 import { eventsOf, parseJsonEvents, parseNdjsonEvents, sliceJsonEvents, UNPARSABLE } from "./json-batch.ts";
 import { decodeMsgpack } from "./msgpack-decode.ts";
-import { eventBytes } from "./msgpack-slices.ts";
+import { eventSlicer } from "./msgpack-slices.ts";
 import { partitionOf } from "./partition-hash.ts";
 import { isPlainMap } from "./plain-values.ts";
 import { TextColumn } from "./text-column.ts";
@@ -40,7 +40,7 @@ export function readEvents(request: ReadRequest): EventColumns {
   switch (format) {
     case FRAME_FORMATS.msgpack: {
       const batch = scanMsgpackBatch(bytes, false);
-      return new Columns(request, decodeBatch(bytes, batch), (row) => eventBytes(bytes, row));
+      return new Columns(request, decodeBatch(bytes, batch), eventSlicer(bytes));
     }
     case FRAME_FORMATS.json:
       return new Columns(request, parseJsonEvents(bytes), slices(bytes, sliceJsonEvents));

@@ -15,6 +15,7 @@ const helloFrame = z.object({
   t: z.literal("hello"),
   key: z.string().max(512).optional(),
   client: z.string().max(256).optional(),
+  receipts: z.boolean().optional(),
 });
 const id = z.int().min(0);
 const subFrame = z.object({
@@ -63,6 +64,8 @@ export interface AckFrame {
   readonly successfulEvents: number;
   readonly failedEvents: number;
   readonly receipt: string;
+  /** For a connection that asked for receipts in `hello`. */
+  readonly proof?: string;
   readonly credit: number;
   readonly results?: readonly EventOutcome[];
 }

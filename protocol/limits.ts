@@ -19,6 +19,8 @@ export const limits = {
   frameBytesMax: 4 * MIB,
   frameEventsMax: 10_000,
   requestBodyBytesMax: 16 * MIB,
+  // The largest body, whose share for one host may be four times as long (`msgpack-slices.ts`), with its verdicts.
+  journalRecordBytesMax: 65 * MIB,
   queryBodyBytesMax: 64 * KIB,
 
   // One connection
@@ -51,6 +53,8 @@ export const limits = {
   /** So many frames begin a turn though a commit is running. */
   turnFramesWorthwhile: 16,
   pendingDeadLetterBytesMax: 32 * MIB,
+  poisonFramesMax: 64,
+  skippedRecordsMax: 16,
 
   // Metrics
   metricsPerTenantMax: 256,

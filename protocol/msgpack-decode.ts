@@ -3,7 +3,15 @@
  * none of ours, which msgpackr would turn into errors, sets, cycles or exceptions. It reads what `msgpack-scanner.ts` reads and
  * agrees with msgpackr on everything else (a property test holds it to that); several times slower.
  */
-import { EXTENSION_TIMESTAMP, EXTENSION_UNDEFINED, KIND, malformed, MsgpackScanner, NESTING_MAX } from "./msgpack-scanner.ts";
+import {
+  EXTENSION_TIMESTAMP,
+  EXTENSION_UNDEFINED,
+  KIND,
+  malformed,
+  MsgpackScanner,
+  NESTING_MAX,
+  type RecordShape,
+} from "./msgpack-scanner.ts";
 
 /** Stands for a value that an event cannot have. No rule for plain values takes it. */
 export class ForeignValue {}
@@ -63,9 +71,14 @@ function decodeRecord(scanner: MsgpackScanner, levels: number): Record<string, u
   const { shape } = scanner;
   if (shape === undefined || levels < 0) throw malformed();
   const record: Record<string, unknown> = {};
-  for (const name of scanner.fieldNames(shape)) record[safeKey(name)] = decodeNext(scanner, levels);
+  let names = namesOf.get(shape);
+  if (names === undefined) namesOf.set(shape, (names = scanner.fieldNames(shape).map(safeKey)));
+  for (const name of names) record[name] = decodeNext(scanner, levels);
   return record;
 }
+
+/** Decoded once a shape: the names of one may be megabytes long, and ten thousand records may have it. */
+const namesOf = new WeakMap<RecordShape, readonly string[]>();
 
 /** msgpackr renames it the same way: an assignment to `__proto__` would give the map another prototype. */
 function safeKey(key: string): string {

@@ -12,16 +12,26 @@ import { baseIndexOf, type RecordShape } from "./msgpack-scanner.ts";
 /** How far definitions may blow up an output: a frame made for it could repeat a long one for each tiny record. */
 const GROWTH_MAX = 4;
 const GROWTH_BYTES_FREE = 64 * 1024;
+/** The same for one event alone: its own bytes are mostly larger than its keys, and never a thousandth of them. */
+const EVENT_GROWTH_MAX = 16;
+const EVENT_GROWTH_BYTES_FREE = 256;
 
 export class MsgpackShare {
   readonly #bytes: Uint8Array;
   readonly #batch: MsgpackBatch;
   readonly #writer: ByteWriter;
   readonly #shapes = new Map<number, RecordShape>();
+  readonly #bytesMax: number;
 
-  constructor(bytes: Uint8Array, batch: MsgpackBatch, capacityBytes: number) {
+  constructor(
+    bytes: Uint8Array,
+    batch: MsgpackBatch,
+    capacityBytes: number,
+    bytesMax = bytes.length * GROWTH_MAX + GROWTH_BYTES_FREE,
+  ) {
     this.#bytes = bytes;
     this.#batch = batch;
+    this.#bytesMax = bytesMax;
     this.#writer = new ByteWriter(capacityBytes);
   }
 
@@ -33,6 +43,11 @@ export class MsgpackShare {
 
   /** Throws WEIR_FRAME_TOO_LARGE for a frame whose shapes would blow up the output. */
   writeEvent(row: number): void {
+    if (!this.tryWriteEvent(row)) throw new WeirError("WEIR_FRAME_TOO_LARGE", "Its record shapes repeat too often.");
+  }
+
+  /** false: its shapes would blow up the output, which is of no use any more. */
+  tryWriteEvent(row: number): boolean {
     const { starts, ends, marks, markStarts } = this.#batch;
     let from = starts[row] ?? 0;
     const last = markStarts[row + 1] ?? 0;
@@ -40,10 +55,11 @@ export class MsgpackShare {
       const mark = marks[index];
       if (mark === undefined) break;
       this.#copy(from, mark.from);
-      this.#writeShape(mark.shape);
+      if (!this.#writeShape(mark.shape)) return false;
       from = mark.to;
     }
     this.#copy(from, ends[row] ?? 0);
+    return true;
   }
 
   finish(): Uint8Array {
@@ -54,18 +70,17 @@ export class MsgpackShare {
     if (to > from) this.#writer.raw(this.#bytes.subarray(from, to));
   }
 
-  #writeShape(shape: RecordShape): void {
+  #writeShape(shape: RecordShape): boolean {
     const id = 0x40 | baseIndexOf(this.#bytes, shape);
     if (this.#isDefined(shape)) {
       this.#writer.u8(id);
       if (shape.highByte >= 0) this.#writer.u8(shape.highByte);
-      return;
+      return true;
     }
+    if (this.#writer.length + shape.to - shape.from > this.#bytesMax) return false;
     this.#shapes.set(shape.index, shape);
     this.#copy(shape.from, shape.to);
-    if (this.#writer.length > this.#bytes.length * GROWTH_MAX + GROWTH_BYTES_FREE) {
-      throw new WeirError("WEIR_FRAME_TOO_LARGE", "Its record shapes repeat too often.");
-    }
+    return true;
   }
 
   /** Whether a reference in the output would be read as this shape. */
@@ -80,10 +95,18 @@ export class MsgpackShare {
   }
 }
 
-/** One event of a msgpack frame alone. */
-export function eventBytes(bytes: Uint8Array, row: number): Uint8Array {
-  const batch = scanMsgpackBatch(bytes, true);
-  const share = new MsgpackShare(bytes, batch, (batch.ends[row] ?? 0) - (batch.starts[row] ?? 0) + 64);
-  share.writeEvent(row);
-  return share.finish();
+/**
+ * The events of a msgpack frame alone, by row. The frame is scanned once, when the first one is asked for. An event that is tiny
+ * beside the shapes that others define for it comes as its own bytes, which nobody can decode: repeating a long shape for each of
+ * ten thousand such events would make gigabytes of one frame. Which ones these are follows from the frame alone.
+ */
+export function eventSlicer(bytes: Uint8Array): (row: number) => Uint8Array {
+  let batch: MsgpackBatch | undefined;
+  return (row) => {
+    batch ??= scanMsgpackBatch(bytes, true);
+    const own = bytes.subarray(batch.starts[row], batch.ends[row]);
+    const bytesMax = own.length * EVENT_GROWTH_MAX + EVENT_GROWTH_BYTES_FREE;
+    const share = new MsgpackShare(bytes, batch, own.length + 64, bytesMax);
+    return share.tryWriteEvent(row) ? share.finish() : own.slice();
+  };
 }

@@ -6,7 +6,7 @@ import type { EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import type { FieldValue } from "./field-path.ts";
 import type { FrameBytes } from "./interner.ts";
-import { eventBytes } from "./msgpack-slices.ts";
+import { eventSlicer } from "./msgpack-slices.ts";
 import { TextColumn } from "./text-column.ts";
 
 /** Event time, start and length of the id, partition, verdict. */
@@ -29,6 +29,7 @@ export class PlainColumns implements EventColumns {
   readonly #request: ReadRequest;
   readonly #columnOf: ReadonlyMap<string, number>;
   #reference: EventColumns | undefined;
+  #slice: ((row: number) => Uint8Array) | undefined;
 
   constructor(request: ReadRequest, frame: FrameBytes, count: number, columnOf: ReadonlyMap<string, number>) {
     this.#request = request;
@@ -68,7 +69,8 @@ export class PlainColumns implements EventColumns {
   }
 
   raw(row: number): Uint8Array {
-    return eventBytes(this.#request.bytes, row);
+    this.#slice ??= eventSlicer(this.#request.bytes);
+    return this.#slice(row);
   }
 
   #read(): EventColumns {

@@ -25,6 +25,7 @@ const codeByVerdict = [
   "WEIR_EVENT_VALUE_INVALID",
   "WEIR_FRAME_MALFORMED",
   "WEIR_FRAME_TOO_MANY_EVENTS",
+  "WEIR_FRAME_POISONED",
 ] as const satisfies readonly (ErrorCode | undefined)[];
 
 export type VerdictCode = Exclude<(typeof codeByVerdict)[number], undefined>;

@@ -27,25 +27,17 @@ function text(error: string) {
   return z.string({ error }).min(1, { error });
 }
 
-/** Texts joined by commas; each is checked, and taken in the form that `parse` gives it. */
+/** Texts joined by commas; each is taken in the form that `parse` gives it. */
 function list(parse: (text: string) => string | undefined, error: string) {
-  return z.preprocess(
-    (value) =>
-      typeof value === "string"
-        ? value
-            .split(",")
-            .map((part) => part.trim())
-            .filter((part) => part !== "")
-        : value,
-    z.array(
-      z.string({ error }).transform((text, context) => {
-        const parsed = parse(text);
-        if (parsed === undefined) context.addIssue({ code: "custom", message: error });
-        return parsed ?? "";
-      }),
-      { error },
-    ),
-  );
+  return z
+    .string({ error })
+    .default("")
+    .transform((text, context) => {
+      const parts = text.split(",").map((part) => part.trim());
+      const parsed = parts.filter((part) => part !== "").map(parse);
+      if (parsed.includes(undefined)) context.addIssue({ code: "custom", message: error });
+      return parsed.filter((part) => part !== undefined);
+    });
 }
 
 /** `https://app.example`, as browsers write it. */
@@ -78,18 +70,16 @@ const settings = {
     description: "PEM file of the certificate's private key, without a passphrase",
     defaultText: "no TLS",
   }),
-  allowedOrigins: list(originOf, "must be origins such as https://app.example, or *").default([]).meta({
+  allowedOrigins: list(originOf, "must be origins such as https://app.example, or *").meta({
     description: "Web pages that may use the server from a browser, as origins joined by commas; `*` lets all pages in",
     defaultText: "none",
   }),
-  trustedProxies: list(parseProxy, "must be addresses or subnets such as 10.0.0.0/8")
-    .default([])
-    .meta({
-      description:
-        "Proxies whose X-Forwarded-For is believed, as addresses or subnets joined by commas. Needed behind a proxy on another " +
-        "machine, or one who guesses keys locks out everybody",
-      defaultText: "none",
-    }),
+  trustedProxies: list(parseProxy, "must be addresses or subnets such as 10.0.0.0/8").meta({
+    description:
+      "Proxies whose X-Forwarded-For is believed, as addresses or subnets joined by commas. Needed behind a proxy on another " +
+      "machine, or one who guesses keys locks out everybody",
+    defaultText: "none",
+  }),
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
   }),
@@ -102,6 +92,13 @@ const settings = {
       description: "Threads that own partitions. 0 runs them in the main thread: least memory and latency, one core",
       defaultText: "cores",
     }),
+  diskReserveMib: integer(0, 1_048_576).default(256).meta({
+    description:
+      "Free MiB on the disk of `data` below which events are refused with a retryable code, so that commits do not fail",
+  }),
+  hostRestartsMax: integer(1, 1_000).default(8).meta({
+    description: "Failures in a row after which `/readyz` calls a partition host failed. It is still opened again every 30 s",
+  }),
   snapshotEveryMs: integer(100, HOUR_MS).default(30_000).meta({
     description: "At most so long between snapshots of changed state. Lower restarts faster and writes more",
   }),
@@ -171,6 +168,17 @@ const settings = {
     .default(HOUR_MS)
     .meta({
       description: "For how long journal records stay after the warehouse has them; they serve audits and repairs. Takes disk",
+    }),
+  warehouseSafetyTailMs: integer(0, 90 * DAY_MS)
+    .default(HOUR_MS)
+    .meta({
+      description:
+        "How far back rows are sent again after a restart of QuestDB that may have lost some; 0: not at all. Needs as much `journalRetentionMs`",
+    }),
+  exportRetentionMs: integer(MINUTE_MS, 3_650 * DAY_MS)
+    .default(7 * DAY_MS)
+    .meta({
+      description: "For how long files of export jobs stay. Longer takes disk",
     }),
   eventsTtlDays: integer(0, 36_500).default(0).meta({
     description: "Days that raw events stay in the warehouse; 0 keeps them for ever",

@@ -13,7 +13,7 @@ import type { WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
 import { FRAME_FORMATS } from "../protocol/event-columns.ts";
-import { decodeClientFrame, encodeFrame, type ClientFrame, type ServerFrame } from "../protocol/frames.ts";
+import { decodeClientFrame, encodeFrame, type ClientFrame, type HelloFrame, type ServerFrame } from "../protocol/frames.ts";
 import { scanHead, type FrameHead } from "../protocol/msgpack-scan.ts";
 import { ACCEPTED } from "../protocol/verdicts.ts";
 import type { KeyState } from "../storage/api-keys.ts";
@@ -26,6 +26,7 @@ import type { GatewayLimits } from "./gateway-limits.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { codedError } from "./problem.ts";
+import type { Receipts } from "./receipts.ts";
 import type { Control, KeyOwner } from "./services.ts";
 import { SocketSubscriptions } from "./subscriptions.ts";
 
@@ -40,6 +41,7 @@ export interface ConnectionServices {
   readonly admission: Admission;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
+  readonly receipts: Receipts;
   readonly limits: GatewayLimits;
   readonly version: string;
   now(): number;
@@ -85,6 +87,8 @@ export class Connection {
   /** Credit that acks did not return, to slow the sender down. */
   #withheld = 0;
   #errors = 0;
+  /** Acks carry proofs: asked for in `hello`. */
+  #proves = false;
 
   constructor(services: ConnectionServices, owner: KeyOwner | undefined, from: ClientAddress) {
     this.#services = services;
@@ -189,7 +193,7 @@ export class Connection {
 
   #answer(frame: ClientFrame): void {
     if (frame.t === "hello") {
-      this.#greet(frame.key);
+      this.#greet(frame);
       return;
     }
     const owner = this.#knownOwner();
@@ -208,7 +212,7 @@ export class Connection {
     }
   }
 
-  #greet(key: string | undefined): void {
+  #greet({ key, receipts }: HelloFrame): void {
     const { authenticator, limits, version } = this.#services;
     if (key !== undefined) {
       const owner = authenticator.ownerOfKey(key, this.#from);
@@ -219,6 +223,7 @@ export class Connection {
       this.#owner = owner;
     }
     const { tenant, scopes } = this.#knownOwner();
+    this.#proves = receipts === true;
     this.#send({
       t: "hello",
       protocol: PROTOCOL_VERSION,
@@ -289,6 +294,7 @@ export class Connection {
       t: "ack",
       seq,
       ...ackBodyOf(outcome),
+      ...(this.#proves ? { proof: this.#services.receipts.proofOf(this.#knownOwner().tenant, outcome) } : {}),
       credit,
       ...(results.length === 0 ? {} : { results }),
     });

@@ -7,7 +7,6 @@
  *
  * Everything it uses comes by argument; `server/main.ts` is the one caller outside tests.
  */
-import uWS from "uWebSockets.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError } from "../protocol/error-codes.ts";
 import { limits as protocolLimits } from "../protocol/limits.ts";
@@ -23,10 +22,22 @@ import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { Origins } from "./origins.ts";
+import type { Receipts } from "./receipts.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
+import type {
+  Auditor,
+  Control,
+  DescribeMetric,
+  ExportJobs,
+  KeyOwner,
+  QueryService,
+  Readiness,
+  ReceiptChecker,
+} from "./services.ts";
+import { socketSettings } from "./socket-settings.ts";
 import { tlsFilesOf } from "./tls.ts";
-import type { Auditor, Control, DescribeMetric, ExportJobs, KeyOwner, QueryService, Readiness } from "./services.ts";
+import { checkUpgrade } from "./upgrade.ts";
 
 /** The settings that it needs. */
 export interface GatewayConfig {
@@ -50,6 +61,8 @@ export interface GatewayOptions {
   readonly queryService: QueryService;
   readonly exportJobs: ExportJobs;
   readonly auditor: Auditor;
+  readonly receipts: Receipts;
+  readonly receiptChecker: ReceiptChecker;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   readonly version: string;
@@ -63,11 +76,6 @@ export interface GatewayOptions {
 const STREAM_PATH = "/v1/stream";
 /** Keys are revoked on open sockets within a second. */
 const CHECK_EVERY_MS = 250;
-/**
- * uWS drops a socket without a close code when a frame passes its limit. Ours is lower by this, so that a frame which is
- * somewhat too large gets the coded error and the close code 1009 that clients can act on.
- */
-const OVERSIZE_BYTES = 1024 * 1024;
 const TLS_CHECK_EVERY_MS = 10_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
@@ -80,7 +88,6 @@ export class Gateway {
   readonly #admission: Admission;
   readonly #listener: Listener;
   readonly #http: HttpApi;
-  readonly #origins: Origins;
   readonly #authenticator: Authenticator;
   readonly #connectionServices: ConnectionServices;
   readonly #connections = new Set<Connection>();
@@ -104,11 +111,10 @@ export class Gateway {
     this.#admission.onRelief(() => {
       for (const connection of this.#connections) connection.returnCredit();
     });
-    this.#origins = new Origins(options.config.allowedOrigins ?? []);
     this.#authenticator = new Authenticator({ ...options, limits });
     const idle = () => this.#checkIdle();
     const addresses = new ClientAddresses(options.config.trustedProxies ?? []);
-    const access = { authenticator: this.#authenticator, origins: this.#origins, addresses };
+    const access = { authenticator: this.#authenticator, origins: new Origins(options.config.allowedOrigins ?? []), addresses };
     const tls = options.config.tlsCert !== undefined;
     const shared = { ...options, ...access, tls, admission: this.#admission, idle };
     this.#connectionServices = { ...shared, limits };
@@ -187,20 +193,17 @@ export class Gateway {
   }
 
   #build(app: TemplatedApp): TemplatedApp {
-    const limits = this.#limits;
     return app
       .ws<SocketData>(STREAM_PATH, {
-        maxPayloadLength: limits.frameBytesMax + OVERSIZE_BYTES,
-        idleTimeout: limits.idleTimeoutSeconds,
-        maxBackpressure: limits.subscriberBacklogBytesMax,
-        compression: uWS.DISABLED,
+        ...socketSettings(this.#limits),
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (socket) => this.#opened(socket),
         message: (socket, message, isBinary) => socket.getUserData().connection.received(new Uint8Array(message), isBinary),
         close: (socket) => this.#gone(socket.getUserData().connection),
       })
       .any(STREAM_PATH, (response) => {
-        this.#http.refuse(response, new WeirError("WEIR_FRAME_FIELD_INVALID", "Upgrade to WebSocket.", { path: "upgrade" }));
+        const error = new WeirError("WEIR_FRAME_FIELD_INVALID", "Upgrade to WebSocket.", { path: "upgrade" });
+        this.#http.refuse(response, error, { close: true });
       })
       .any("/*", (response, request) => this.#http.serve(response, request));
   }
@@ -210,16 +213,13 @@ export class Gateway {
     let from: ClientAddress;
     try {
       from = this.#http.addressOf(response, request);
-      // uWS upgrades any version.
-      if (request.getHeader("sec-websocket-version") !== "13") {
-        throw new WeirError("WEIR_FRAME_FIELD_INVALID", "The version of WebSocket is 13.", { path: "sec-websocket-version" });
-      }
-      this.#origins.checkUpgrade(request.getHeader("origin"), request.getHeader("host"));
+      checkUpgrade(request, this.#options.config.allowedOrigins ?? []);
       refuseKeyInUrl(request.getQuery() ?? "");
       owner = this.#authenticator.ownerOfHeader(request.getHeader("authorization"), from);
       this.#admission.openConnection();
     } catch (thrown) {
-      this.#http.refuse(response, thrown);
+      // What comes behind may be frames already: they are no requests.
+      this.#http.refuse(response, thrown, { close: true, headers: { "Sec-WebSocket-Version": "13" } });
       return;
     }
     const connection = new Connection(this.#connectionServices, owner, from);

@@ -1,6 +1,9 @@
 /**
  * The answering side of one HTTP request. uWS demands that a response is touched neither after it ended nor after the
  * client went away; this is the only place that touches one, and it knows both. At most one reply is sent.
+ *
+ * A reply that ends the connection leaves in a turn of its own. Within the callback of a request, uWS would first answer the next
+ * request that came in the same segment and forget about the end; later, it ends the connection when such a request comes.
  */
 import { STATUS_CODES } from "node:http";
 import type { HttpResponse } from "uWebSockets.js";
@@ -34,9 +37,14 @@ export class HttpReply {
   /** Returns the bytes of the body; 0 when there was nobody left to answer. */
   send(reply: ApiReply, requestId: string, options: { close?: boolean } = {}): number {
     if (this.#over) return 0;
-    const { text, contentType } = render(reply);
-    const bytes = Buffer.byteLength(text);
-    const close = options.close === true;
+    const rendered = render(reply);
+    if (options.close === true) setImmediate(() => this.#write(reply, rendered, requestId, true));
+    else this.#write(reply, rendered, requestId, false);
+    return this.#head ? 0 : rendered.bytes;
+  }
+
+  #write(reply: ApiReply, { text, contentType, bytes }: Rendered, requestId: string, close: boolean): void {
+    if (this.#over) return;
     this.#response.cork(() => {
       this.#response.writeStatus(`${reply.status} ${STATUS_CODES[reply.status] ?? ""}`.trimEnd());
       if (contentType !== undefined) this.#response.writeHeader("Content-Type", contentType);
@@ -49,7 +57,6 @@ export class HttpReply {
       else this.#response.end(text, close);
     });
     this.#finish();
-    return this.#head ? 0 : bytes;
   }
 
   #finish(): void {
@@ -59,8 +66,15 @@ export class HttpReply {
   }
 }
 
-function render(reply: ApiReply): { text: string; contentType: string | undefined } {
-  if (reply.body === undefined) return { text: "", contentType: undefined };
-  if (typeof reply.body === "string") return { text: reply.body, contentType: reply.contentType ?? "text/plain; charset=utf-8" };
-  return { text: JSON.stringify(reply.body), contentType: reply.contentType ?? "application/json" };
+interface Rendered {
+  readonly text: string;
+  readonly bytes: number;
+  readonly contentType: string | undefined;
+}
+
+function render({ body, contentType }: ApiReply): Rendered {
+  if (body === undefined) return { text: "", bytes: 0, contentType: undefined };
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const byDefault = typeof body === "string" ? "text/plain; charset=utf-8" : "application/json";
+  return { text, bytes: Buffer.byteLength(text), contentType: contentType ?? byDefault };
 }

@@ -47,6 +47,12 @@ interface Found {
   readonly parameter: string;
 }
 
+interface FailOptions {
+  /** Ends the connection behind the answer. */
+  readonly close?: boolean;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 interface Exchange {
   readonly reply: HttpReply;
   /** Given back when the reply is over. */
@@ -80,6 +86,10 @@ export class HttpApi {
     const found = this.#find(method, path);
     const exchange = this.#begin(response, method, request.getHeader("origin"), found?.route);
     try {
+      if (hasAmbiguousLength(request)) {
+        this.#fail(exchange, ambiguousLength(), { close: true });
+        return;
+      }
       refuseKeyInUrl(request.getQuery() ?? "");
       if (found !== undefined) this.#run(found, exchange, response, request);
       else this.#send(exchange, this.#unrouted(exchange, path));
@@ -95,8 +105,8 @@ export class HttpApi {
   }
 
   /** Answers a request that is no use going on with, such as an upgrade without a valid key. */
-  refuse(response: HttpResponse, thrown: unknown): void {
-    this.#fail(this.#begin(response, "GET", "", undefined), thrown);
+  refuse(response: HttpResponse, thrown: unknown, options: FailOptions = {}): void {
+    this.#fail(this.#begin(response, "GET", "", undefined), thrown, options);
   }
 
   #begin(response: HttpResponse, method: string, origin: string, route: Route | undefined): Exchange {
@@ -140,11 +150,6 @@ export class HttpApi {
 
   /** The part that must happen inside the callback; the rest goes on by itself. */
   #run({ route, parameter }: Found, exchange: Exchange, response: HttpResponse, request: HttpRequest): void {
-    if (route.body !== undefined && hasAmbiguousLength(request)) {
-      const error = new WeirError("WEIR_FRAME_MALFORMED", "The length of the body is ambiguous.", { path: "content-length" });
-      this.#fail(exchange, error, { close: true });
-      return;
-    }
     const from = this.addressOf(response, request);
     const owner = route.scope === "none" ? undefined : this.#ownerOf(request, route.scope, from);
     const { reservation, requestId } = exchange;
@@ -176,7 +181,7 @@ export class HttpApi {
     return owner;
   }
 
-  #fail(exchange: Exchange, thrown: unknown, options: { close?: boolean } = {}): void {
+  #fail(exchange: Exchange, thrown: unknown, options: FailOptions = {}): void {
     const { error, unexpected } = codedError(thrown);
     this.#services.metrics.refusal(error.code);
     if (unexpected) {
@@ -184,7 +189,7 @@ export class HttpApi {
       this.#services.log.error({ err: error.cause ?? error, requestId, route: route?.path }, "request failed");
     }
     const problem = problemOf(error, exchange.requestId, exchange.route?.detail);
-    const headers = problemHeaders(problem, error.retryAfterMs);
+    const headers = { ...problemHeaders(problem, error.retryAfterMs), ...options.headers };
     const answer = { status: problem.status, body: problem, contentType: "application/problem+json", headers };
     this.#send(exchange, answer, options);
   }
@@ -198,6 +203,10 @@ export class HttpApi {
     metrics.body("out", bytes);
     metrics.request(knownMethods.has(method) ? method : "other", route?.path ?? NO_ROUTE, answer.status, now() - startedMs);
   }
+}
+
+export function ambiguousLength(): WeirError {
+  return new WeirError("WEIR_FRAME_MALFORMED", "The length of the body is ambiguous.", { path: "content-length" });
 }
 
 /** `getHeader` gives the first line only, which may be the client's own invention before a proxy's. */

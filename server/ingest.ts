@@ -6,11 +6,11 @@
  *
  * Nothing is decoded here when there is one host, and nothing waits. A frame is answered once every host has its share on disk
  * (promise 1). When a host fails, what it had not answered is answered WEIR_HOST_FAILED: its fate is unknown, the sender sends
- * again, deduplication decides.
+ * again, deduplication decides. So is what comes while it is down: nothing waits here for a host.
  */
-import { entryOf, isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import { isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
 import type { TenantId } from "../protocol/ids.ts";
-import { splitFrame } from "../protocol/split-frame.ts";
+import { splitFrame, type FrameShare } from "../protocol/split-frame.ts";
 import { hostOfPartition } from "../workers/host-options.ts";
 import type { Hosts } from "../workers/hosts.ts";
 import type { HostOutcome } from "../workers/messages.ts";
@@ -20,6 +20,8 @@ export interface IngestOptions {
   readonly hosts: Hosts;
   readonly partitionCount: number;
   readonly now: () => number;
+  /** Nothing is taken while it is. */
+  readonly isDiskFull?: () => boolean;
   /** The tenants whose metrics every host knows; a tenant's first frames wait for that. */
   readonly tenants: { isKnown(tenant: TenantId): boolean; introduce(tenant: TenantId): Promise<void> };
 }
@@ -95,7 +97,11 @@ export class Ingest implements Publisher {
     const id = (this.#lastId = (this.#lastId + 1) % FRAME_ID_END);
     const shares = new Map<number, Share>();
     try {
-      for (const { host, bytes, format, indexes } of this.#split(request)) {
+      if (this.#options.isDiskFull?.() === true) throw new WeirError("WEIR_DISK_FULL");
+      const split = this.#split(request);
+      // Nothing is handed over when a part of it cannot be: it would only be sent again.
+      if (split.some(({ host }) => !hosts.takesFrames(host))) throw new WeirError("WEIR_HOST_FAILED");
+      for (const { host, bytes, format, indexes } of split) {
         shares.set(host, { indexes });
         hosts.hand(host, { id, tenant: request.tenant, format, allResults: request.allResults, ingestTimeMs, bytes });
       }
@@ -106,18 +112,13 @@ export class Ingest implements Publisher {
       return;
     }
     this.#pending.set(id, { done, shares, receipts: [], results: [], totalEvents: 0, failedEvents: 0 });
-    const dead = [...shares.keys()].find((host) => hosts.states[host] !== "running");
-    if (dead !== undefined) queueMicrotask(() => this.#finish(id, { kind: "refused", code: "WEIR_HOST_FAILED" }));
   }
 
-  *#split({ tenant, format, bytes }: PublishRequest) {
+  #split({ tenant, format, bytes }: PublishRequest): FrameShare[] {
     const hostCount = this.#options.hosts.count;
-    if (hostCount === 1) {
-      yield { host: 0, bytes, format, indexes: undefined };
-      return;
-    }
+    if (hostCount === 1) return [{ host: 0, bytes, format, indexes: undefined }];
     const { partitionCount } = this.#options;
-    yield* splitFrame({ format, bytes, tenant, partitionCount, hostOf: (partition) => hostOfPartition(partition, hostCount) });
+    return splitFrame({ format, bytes, tenant, partitionCount, hostOf: (partition) => hostOfPartition(partition, hostCount) });
   }
 
   #finish(id: number, outcome: PublishOutcome): void {
@@ -136,6 +137,11 @@ function committedOutcome(pending: PendingFrame): PublishOutcome {
 
 function refusedOutcome(refused: NonNullable<HostOutcome["refused"]>): PublishOutcome {
   const code: ErrorCode = isErrorCode(refused.code) ? refused.code : "WEIR_INTERNAL";
-  const detail = refused.detail ?? entryOf(code).message;
-  return { kind: "refused", code, detail, ...(refused.path === undefined ? {} : { path: refused.path }) };
+  const { detail } = refused;
+  return {
+    kind: "refused",
+    code,
+    ...(detail === undefined ? {} : { detail }),
+    ...(refused.path === undefined ? {} : { path: refused.path }),
+  };
 }

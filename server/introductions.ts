@@ -82,8 +82,8 @@ export class IntroducedHosts implements LiveData, Channels {
     );
   }
 
-  close(address: ChannelAddress): void {
-    this.#hosts.close(address);
+  close(address: ChannelAddress, opened: (opening: ChannelOpening) => void): void {
+    this.#hosts.close(address, opened);
   }
 
   onDelta(handler: (topic: string, frame: Uint8Array) => void): void {

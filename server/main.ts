@@ -14,9 +14,13 @@ import { passPoint } from "../workers/crash-points.ts";
 import { dedupKeyOf, type HostOptions } from "../workers/host-options.ts";
 import { Hosts } from "../workers/hosts.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
+import { readRecordVerdicts, type Position } from "../workers/record-verdicts.ts";
+import type { HostStatus } from "../workers/ports.ts";
 import { JobPool } from "../workers/pool.ts";
 import { AuditService } from "./audit/service.ts";
+import { emptyFormerJournals } from "../workers/former-journals.ts";
 import type { Config } from "./config.ts";
+import { DiskSpace } from "./disk-space.ts";
 import { Exports } from "./exports.ts";
 import { createGateway } from "./gateway.ts";
 import { Ingest } from "./ingest.ts";
@@ -24,6 +28,9 @@ import { IntroducedHosts } from "./introductions.ts";
 import type { Log } from "./log.ts";
 import { GatewayMetrics, type Observation } from "./metrics.ts";
 import { boundsOf, Queries } from "./query/service.ts";
+import { MissingRows, type QuietStream } from "./missing-rows.ts";
+import { checkReceipt } from "./receipt-check.ts";
+import { Receipts } from "./receipts.ts";
 import { readTlsPair, tlsFilesOf } from "./tls.ts";
 import { VERSION } from "./version.ts";
 import { questdbRoot, WarehouseService } from "./warehouse.ts";
@@ -34,7 +41,7 @@ export interface RunningServer {
   readonly questdb: { readonly http: string; readonly pg?: string } | undefined;
   /** Set on the very first start: the key of the new tenant `demo`. It is stored hashed and shown only here. */
   readonly firstKey: string | undefined;
-  /** Resolves when the server cannot go on (a partition host has stopped) and has to be started again. */
+  /** Resolves when the server cannot go on (a partition host cannot be opened again) and has to be started anew. */
   readonly failed: Promise<WeirError>;
   /** Resolves when everything durable by now is in the warehouse; rejects when that is away. */
   flushWarehouse(): Promise<void>;
@@ -43,6 +50,7 @@ export interface RunningServer {
 }
 
 const FIRST_TENANT = "demo" as TenantId;
+const MIB = 1024 * 1024;
 const now = Date.now;
 
 /** `onListening` is told as soon as events are taken: QuestDB may keep the answer for a minute more, and a signal must not wait. */
@@ -80,30 +88,68 @@ async function start(
   let fail: (error: WeirError) => void = () => undefined;
   const failed = new Promise<WeirError>((resolve) => (fail = resolve));
   const hostOptions = hostOptionsOf(config, directory);
+  // Nobody reads the hosts' environments before there is a warehouse writer.
+  const reader = { reopen: async (): Promise<void> => undefined };
   const hosts: Hosts = new Hosts({
     hosts: hostOptions,
     inline: config.hostThreads === 0,
     now,
     onOutcomes: (host, outcomes) => ingest.takeOutcomes(host, outcomes),
     onFailed: (host, error) => {
-      log.fatal({ host, err: error }, "partition host stopped");
+      log.error({ host, err: error }, "partition host failed");
       ingest.hostFailed(host);
+    },
+    onRestarted: (host) => log.warn({ host }, "partition host is back"),
+    onLost: (host, error) => {
+      log.fatal({ host, err: error }, "partition host stopped");
       fail(error);
     },
+    beforeReopen: () => reader.reopen(),
+    restart: { attemptsMax: config.hostRestartsMax },
   });
   undo.push(() => hosts.stop());
   const live = new IntroducedHosts(hosts, (tenant) => control.metrics(tenant));
-  const ingest = new Ingest({ hosts, partitionCount: directory.partitionCount, now, tenants: live });
+  const disk = new DiskSpace({
+    path: directory.path,
+    reserveBytes: config.diskReserveMib * MIB,
+    onChange: (isFull, freeBytes) => {
+      if (isFull) log.error({ freeBytes }, "disk full: events are refused");
+      else log.warn({ freeBytes }, "the disk has room again");
+    },
+  });
+  await disk.start();
+  undo.push(() => disk.stop());
+  const ingest = new Ingest({
+    hosts,
+    partitionCount: directory.partitionCount,
+    now,
+    tenants: live,
+    isDiskFull: () => disk.isFull,
+  });
   const replayedRecords = await hosts.start();
   // Hosts that run have timers and stores: both end before the directory is given up.
   undo.push(() => hosts.drain().catch(() => undefined));
   for (const tenant of control.tenants()) await live.introduce(tenant);
   log.info({ replayedRecords, hosts: hosts.count, partitions: directory.partitionCount }, "recovered");
 
-  const warehouse = makeWarehouse(config, directory, hostOptions, hosts, log);
+  const emptied = await emptyFormerJournals({
+    journalPaths: hostOptions[0]?.journalPaths ?? [],
+    partitionPaths: hostOptions[0]?.partitionPaths ?? [],
+    hosts: hosts.count,
+    storedOffset: (host) =>
+      config.questdb === "off" ? Number.POSITIVE_INFINITY : control.warehouseOffset(journalSourceName(host)),
+    beforeMs: now() - config.journalRetentionMs,
+  });
+  for (const { host, records, bytes } of emptied) log.info({ host, records, bytes }, "journal of a former host emptied");
+
+  const warehouse = makeWarehouse(config, { directory, control }, hostOptions, hosts, log);
+  reader.reopen = () => warehouse.reopenWriter();
   undo.push(() => warehouse.stop());
 
-  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, hostOptions.length) });
+  const missingRows = new MissingRows({ look: () => quietStream(hosts, warehouse), http: () => warehouse.http, log });
+  undo.push(() => missingRows.stop());
+  missingRows.start();
+  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, missingRows, disk) });
   const queries = new Queries({
     control,
     live,
@@ -113,6 +159,18 @@ async function start(
   });
   const pool = new JobPool();
   undo.push(() => pool.close());
+  const exports = new Exports({
+    pool,
+    live,
+    folder: join(directory.path, "exports"),
+    warehouseUrl: () => warehouse.url,
+    now,
+    retentionMs: config.exportRetentionMs,
+    log,
+  });
+  undo.push(() => exports.stop());
+  exports.startSweeping();
+  const receipts = new Receipts(directory.seed);
   const gateway = createGateway({
     config,
     control,
@@ -129,12 +187,25 @@ async function start(
       warehouse,
       now,
     }),
-    exportJobs: new Exports({ pool, live, folder: join(directory.path, "exports"), warehouseUrl: () => warehouse.url, now }),
+    receipts,
+    receiptChecker: {
+      check: (tenant, receipt) => {
+        const read = (position: Position) => readRecordVerdicts(directory.hostPath(position.host), position);
+        return checkReceipt(receipts, tenant, receipt, read);
+      },
+    },
+    exportJobs: exports,
     metrics,
     log,
     version: VERSION,
     now,
-    readiness: () => ({ hosts: hosts.statuses, warehouse: warehouse.state }),
+    readiness: () => ({
+      hosts: hosts.statuses,
+      supervision: hosts.supervision,
+      warehouse: warehouse.state,
+      tables: warehouse.tables,
+      diskFull: disk.isFull,
+    }),
   });
   undo.push(() => gateway.close());
   const port = await gateway.listen();
@@ -149,13 +220,16 @@ async function start(
     flushWarehouse: () => warehouse.flush(),
     async drain() {
       await gateway.drain();
+      missingRows.stop();
       passPoint("in-drain");
       await hosts.drain();
       passPoint("in-drain");
       await lastRows(warehouse, config.drainTimeoutMs);
       passPoint("in-drain");
       await warehouse.stop();
+      exports.stop();
       await pool.close();
+      disk.stop();
       gateway.close();
       await control.close();
       directory.close();
@@ -206,7 +280,7 @@ function hostOptionsOf(config: Config, directory: DataDirectory): HostOptions[] 
 
 function makeWarehouse(
   config: Config,
-  directory: DataDirectory,
+  { directory, control }: { directory: DataDirectory; control: Control },
   hostOptions: readonly HostOptions[],
   hosts: Hosts,
   log: Log,
@@ -236,7 +310,9 @@ function makeWarehouse(
       flushRows: config.warehouseFlushRows,
       flushMs: config.warehouseFlushMs,
       eventsTtlDays: config.eventsTtlDays,
+      safetyTailMs: config.warehouseSafetyTailMs,
     },
+    serverStarted: () => control.warehouseServer(),
     env: process.env,
     log,
     now,
@@ -244,16 +320,33 @@ function makeWarehouse(
   });
 }
 
-function observe(hosts: Hosts, warehouse: WarehouseService, hostCount: number): Observation {
+/** What there is to compare rows with; undefined while some are on their way. */
+function quietStream(hosts: Hosts, warehouse: WarehouseService): QuietStream | undefined {
+  const positions = warehouse.status?.positions ?? {};
+  const { statuses } = hosts;
+  const behind = ({ host, appendedOffset }: HostStatus) => (positions[journalSourceName(host)] ?? 0) < appendedOffset;
+  if (warehouse.state !== "ready" || statuses.length < hosts.count || statuses.some(behind)) return undefined;
+  const accepted = statuses.reduce((sum, status) => sum + status.accepted, 0);
+  return { accepted, position: JSON.stringify([statuses.map(({ appendedOffset }) => appendedOffset), positions]) };
+}
+
+function observe(hosts: Hosts, warehouse: WarehouseService, missingRows: MissingRows, disk: DiskSpace): Observation {
   const statuses = hosts.statuses;
+  const hostCount = hosts.count;
   const positions = warehouse.status?.positions ?? {};
   return {
     hosts: statuses,
+    supervision: hosts.supervision,
+    diskFreeBytes: disk.freeBytes,
     warehouse: {
       state: warehouse.state,
+      tables: warehouse.tables,
+      resumes: warehouse.resumes,
+      restarts: warehouse.restarts,
       rowsWritten: warehouse.status?.rowsWritten ?? 0,
       rowsRefused: warehouse.status?.rowsRefused ?? 0,
       requestsFailed: warehouse.status?.requestsFailed ?? 0,
+      missingEvents: missingRows.events,
       hosts: Array.from({ length: hostCount }, (_, host) => {
         const offset = positions[journalSourceName(host)] ?? 0;
         return { host, offset, lagRecords: Math.max(0, (statuses[host]?.durableOffset ?? 0) - offset) };

@@ -4,12 +4,15 @@
  * No label grows with the input: codes come from the table, routes from the list of routes.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { HostStatus } from "../workers/ports.ts";
+import type { HostStatus, HostSupervision } from "../workers/ports.ts";
+import type { TableHealth } from "../storage/questdb/reads.ts";
 import type { WarehouseState } from "./services.ts";
 
 /** What others know at the moment of a scrape. */
 export interface Observation {
   readonly hosts: readonly HostStatus[];
+  readonly supervision?: readonly HostSupervision[];
+  readonly diskFreeBytes?: number | undefined;
   readonly warehouse: WarehouseObservation;
 }
 
@@ -19,6 +22,12 @@ export interface WarehouseObservation {
   /** Rows that the warehouse will never take. */
   readonly rowsRefused: number;
   readonly requestsFailed: number;
+  readonly tables?: readonly TableHealth[];
+  /** How often a suspended table was resumed, and a managed QuestDB started again. */
+  readonly resumes?: number;
+  readonly restarts?: number;
+  /** Accepted events without a raw row when last everything was quiet; undefined: not known. */
+  readonly missingEvents?: number | undefined;
   readonly hosts: readonly WarehouseHostObservation[];
 }
 
@@ -100,18 +109,32 @@ export class GatewayMetrics {
   readonly #publishes = this.#histogram("weir_publish_duration_seconds", "From a frame's arrival to its ack", ["transport"]);
 
   readonly #hostUp = this.#gauge("weir_host_up", "1 when the host runs", ["host"]);
+  readonly #hostRestarts = this.#counter("weir_host_restarts_total", "How often the host was opened again after a failure", [
+    "host",
+  ]);
   readonly #hostGauges = hostFigures.map(([name, help, value]) => ({ gauge: this.#gauge(name, help, ["host"]), value }));
   readonly #stageSeconds = this.#gauge("weir_stage_busy_seconds", "Time spent in a stage of turns", ["host", "stage"]);
   readonly #stageLongest = this.#gauge("weir_stage_longest_seconds", "The longest run of a stage", ["host", "stage"]);
   readonly #stageRuns = this.#gauge("weir_stage_runs", "Runs of a stage", ["host", "stage"]);
   readonly #ledger = this.#gauge("weir_ledger_events", "Events in the ledger", ["host", "kind"]);
   readonly #imbalance = this.#gauge("weir_ledger_imbalance_events", "Events received without a verdict; must be 0", ["host"]);
+  readonly #diskFree = this.#gauge("weir_disk_free_bytes", "Room on the disk of the data directory");
   readonly #warehouseUp = this.#gauge("weir_warehouse_up", "1 when the warehouse takes rows");
   readonly #rowsWritten = this.#gauge("weir_warehouse_rows_written", "Rows that the warehouse has answered for, since the start");
   readonly #rowsRefused = this.#gauge("weir_warehouse_rows_refused", "Rows that the warehouse will never take; must be 0");
   readonly #requestsFailed = this.#gauge(
     "weir_warehouse_requests_failed",
     "Requests to the warehouse that failed, since the start",
+  );
+  readonly #tableSuspended = this.#gauge("weir_warehouse_table_suspended", "1 when QuestDB does not apply the table's rows", [
+    "table",
+  ]);
+  readonly #tableLag = this.#gauge("weir_warehouse_table_lag_transactions", "Transactions taken and not applied", ["table"]);
+  readonly #resumes = this.#counter("weir_warehouse_resumes_total", "How often a suspended table was resumed", []);
+  readonly #questdbRestarts = this.#counter("weir_questdb_restarts_total", "How often the managed QuestDB was started again", []);
+  readonly #missingEvents = this.#gauge(
+    "weir_warehouse_missing_events",
+    "Accepted events without a raw row, when last nothing was on its way; must be 0",
   );
   readonly #warehouseOffset = this.#gauge("weir_warehouse_offset", "Journal offset stored in the warehouse", ["host"]);
   readonly #warehouseLag = this.#gauge("weir_warehouse_lag_records", "Durable records not in the warehouse yet", ["host"]);
@@ -176,7 +199,8 @@ export class GatewayMetrics {
     this.#eventTally.each((code, count) => this.#events.inc({ code }, count));
   }
 
-  #take({ hosts, warehouse }: Observation): void {
+  #take({ hosts, supervision = [], diskFreeBytes, warehouse }: Observation): void {
+    if (diskFreeBytes !== undefined) this.#diskFree.set(diskFreeBytes);
     for (const status of hosts) {
       const host = String(status.host);
       this.#hostUp.set({ host }, status.state === "running" ? 1 : 0);
@@ -192,10 +216,29 @@ export class GatewayMetrics {
       }
       this.#imbalance.set({ host }, received - accepted - duplicate - late - invalid);
     }
+    this.#hostRestarts.reset();
+    for (const { host, state, restarts } of supervision) {
+      // A host that has never reported has no status.
+      this.#hostUp.set({ host: String(host) }, state === "running" ? 1 : 0);
+      this.#hostRestarts.inc({ host: String(host) }, restarts);
+    }
     this.#warehouseUp.set(warehouse.state === "ready" ? 1 : 0);
     this.#rowsWritten.set(warehouse.rowsWritten);
     this.#rowsRefused.set(warehouse.rowsRefused);
     this.#requestsFailed.set(warehouse.requestsFailed);
+    this.#tableSuspended.reset();
+    this.#tableLag.reset();
+    for (const { table, suspended, lagTransactions } of warehouse.tables ?? []) {
+      this.#tableSuspended.set({ table }, suspended ? 1 : 0);
+      this.#tableLag.set({ table }, lagTransactions);
+    }
+    this.#resumes.reset();
+    this.#resumes.inc(warehouse.resumes ?? 0);
+    this.#questdbRestarts.reset();
+    this.#questdbRestarts.inc(warehouse.restarts ?? 0);
+    // Not 0 as long as it is not known.
+    if (warehouse.missingEvents === undefined) this.#missingEvents.remove();
+    else this.#missingEvents.set(warehouse.missingEvents);
     for (const { host, offset, lagRecords } of warehouse.hosts) {
       this.#warehouseOffset.set({ host: String(host) }, offset);
       this.#warehouseLag.set({ host: String(host) }, lagRecords);

@@ -1,11 +1,8 @@
 /**
- * Which web pages may use this server (setting `allowedOrigins`). Browsers name a page's origin in `Origin`; other clients
- * send none and are not concerned. Pages of this server's own address always may; others may when they are listed, or when
- * `*` is. The gateway asks for upgrades, which a browser lets any page make; for HTTP the browser itself keeps pages from
- * answers that do not name their origin (Fetch standard, "CORS protocol"), and from sending a key at all.
+ * What answers say to browsers about pages of other origins (Fetch standard, "CORS protocol"): nothing, unless the setting
+ * `allowedOrigins` lists the page's origin, or `*`. Then the page may send a key and read the answer. Other clients send no
+ * `Origin` and are not concerned. Upgrades, which a browser lets any page make, are refused in `upgrade.ts` by the same setting.
  */
-import { WeirError } from "../protocol/error-codes.ts";
-
 type Headers = Readonly<Record<string, string>>;
 
 /** So long a browser may remember what a preflight said. */
@@ -19,12 +16,6 @@ export class Origins {
   /** Origins as browsers write them: `https://app.example`, lower case, without a path. */
   constructor(allowed: readonly string[]) {
     this.#listed = new Set(allowed);
-  }
-
-  /** `origin` and `host` are the headers; "" when there is none. Throws WEIR_ORIGIN_REFUSED. */
-  checkUpgrade(origin: string, host: string): void {
-    if (origin === "" || this.#isListed(origin) || isSame(origin, host)) return;
-    throw new WeirError("WEIR_ORIGIN_REFUSED");
   }
 
   /** What an answer to a request from this origin says to the browser. */
@@ -47,14 +38,5 @@ export class Origins {
 
   #isListed(origin: string): boolean {
     return this.#listed.has(origin) || this.#listed.has("*");
-  }
-}
-
-/** A proxy that ends TLS makes the scheme unknowable here, so hosts are compared. */
-function isSame(origin: string, host: string): boolean {
-  try {
-    return host !== "" && new URL(origin).host === host.toLowerCase();
-  } catch {
-    return false;
   }
 }

@@ -33,15 +33,23 @@ export function bodyHead(request: HttpRequest, types: readonly string[]): BodyHe
 }
 
 /**
- * uWS takes the first of several lengths. A proxy before it may take another one, and the two would then disagree on where
- * the next request begins (request smuggling, RFC 9112 section 11.2): the connection is not to be used any more.
+ * uWS takes the first of several lengths, an empty one as none, and any transfer coding as `chunked`. A proxy before it may
+ * read them in another way, and the two would then disagree on where the next request begins (request smuggling, RFC 9112
+ * section 11.2): the connection is not to be used any more. It counts for every request, whether its route takes a body or not.
  */
 export function hasAmbiguousLength(request: HttpRequest): boolean {
   let lengths = 0;
-  request.forEach((name) => {
-    if (name === "content-length" || name === "transfer-encoding") lengths++;
+  let isUnclear = false;
+  request.forEach((name, value) => {
+    if (name === "content-length") {
+      lengths++;
+      isUnclear ||= !/^[0-9]+$/.test(value.trim());
+    } else if (name === "transfer-encoding") {
+      lengths++;
+      isUnclear ||= value.trim().toLowerCase() !== "chunked";
+    }
   });
-  return lengths > 1;
+  return isUnclear || lengths > 1;
 }
 
 /** Bytes that a request holds, given back all at once. */

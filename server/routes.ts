@@ -9,13 +9,15 @@ import { eventsRoutes } from "./api/events.ts";
 import { exportRoutes } from "./api/exports.ts";
 import { catalogRoutes } from "./api/metrics-catalog.ts";
 import { queryRoutes } from "./api/query.ts";
+import { receiptRoutes } from "./api/receipts.ts";
 import { realtimeRoutes } from "./api/realtime.ts";
 import { sessionRoutes } from "./api/sessions.ts";
 import { healthRoutes } from "./health.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
+import type { Receipts } from "./receipts.ts";
 import type { Route } from "./route.ts";
-import type { Auditor, Control, DescribeMetric, ExportJobs, QueryService, Readiness } from "./services.ts";
+import type { Auditor, Control, DescribeMetric, ExportJobs, QueryService, Readiness, ReceiptChecker } from "./services.ts";
 
 export interface RouteServices {
   readonly admission: Admission;
@@ -26,6 +28,8 @@ export interface RouteServices {
   readonly queryService: QueryService;
   readonly exportJobs: ExportJobs;
   readonly auditor: Auditor;
+  readonly receipts: Receipts;
+  readonly receiptChecker: ReceiptChecker;
   readonly metrics: GatewayMetrics;
   readonly version: string;
   now(): number;
@@ -43,6 +47,7 @@ export function allRoutes(services: RouteServices): readonly Route[] {
     ...sessionRoutes(services),
     ...deadLetterRoutes(services),
     ...auditRoutes(services),
+    ...receiptRoutes(services),
     ...exportRoutes(services),
     ...auditLogRoutes(services),
     ...healthRoutes(services.readiness),

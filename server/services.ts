@@ -4,12 +4,14 @@
  */
 import type { AuditReport } from "../protocol/audit-report.ts";
 import type { TenantId } from "../protocol/ids.ts";
+import type { ReceiptAnswer } from "../protocol/receipt-answer.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import type { WindowName } from "../protocol/windows.ts";
 import type { Scope } from "../storage/api-key.ts";
 import type { KeyState } from "../storage/api-keys.ts";
 import type { AuditPage, AuditRecord, Change, LogName } from "../storage/audit-log.ts";
-import type { HostStatus } from "../workers/ports.ts";
+import type { TableHealth } from "../storage/questdb/reads.ts";
+import type { HostStatus, HostSupervision } from "../workers/ports.ts";
 import type { QueryRequest, TimeRange } from "./api/query.ts";
 
 export type { Scope };
@@ -106,11 +108,18 @@ export interface Auditor {
   audit(tenant: TenantId): Promise<AuditReport>;
 }
 
+export interface ReceiptChecker {
+  check(tenant: TenantId, receipt: string): Promise<ReceiptAnswer>;
+}
+
 export type WarehouseState = "ready" | "pending" | "off";
 
 /** What `/readyz` is made from. */
 export interface Readiness {
   readonly hosts: readonly HostStatus[];
+  readonly supervision?: readonly HostSupervision[];
   readonly warehouse: WarehouseState;
+  readonly tables?: readonly TableHealth[];
+  readonly diskFull?: boolean;
   readonly draining: boolean;
 }

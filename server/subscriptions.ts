@@ -4,6 +4,7 @@
  *
  * Order: `opened` comes in order with the deltas, so a socket that joins the topic inside it misses nothing. The snapshot
  * leaves before any later delta, because uWS sends what a topic holds for a socket before a direct send.
+ * When a channel's host has come back after a failure, everyone who listens gets a new snapshot, of another epoch.
  * A reader that falls behind by more than the backlog limit loses deltas; it sees the jump in `seq` and subscribes again.
  */
 import { WeirError, type ErrorCode } from "../protocol/error-codes.ts";
@@ -33,6 +34,8 @@ interface Subscription {
   readonly id: number;
   readonly address: ChannelAddress;
   readonly topic: string;
+  /** What the channel was opened with; it closes it too. */
+  readonly opened: (opening: ChannelOpening) => void;
   state: "opening" | "open" | "ended";
 }
 
@@ -66,9 +69,15 @@ export class SocketSubscriptions {
     const before = this.#byId.get(request.id);
     if (before === undefined && this.#byId.size >= this.#countMax) throw new WeirError("WEIR_SUBSCRIPTION_LIMIT");
     const address = { tenant, metric, window, everyMs: cadenceFor(request.every) };
-    const subscription: Subscription = { id: request.id, address, topic: topicOf(address), state: "opening" };
+    const subscription: Subscription = {
+      id: request.id,
+      address,
+      topic: topicOf(address),
+      opened: (opening) => this.#opened(subscription, opening),
+      state: "opening",
+    };
     this.#byId.set(request.id, subscription);
-    this.#channels.open(address, request.since, (opening) => this.#opened(subscription, opening));
+    this.#channels.open(address, request.since, subscription.opened);
     // Only now: a channel without any opening may forget its history.
     if (before !== undefined) this.#end(before);
   }
@@ -84,7 +93,7 @@ export class SocketSubscriptions {
   /** When the socket is gone: it left its topics by itself. */
   leaveAll(): void {
     for (const subscription of this.#byId.values()) {
-      if (subscription.state === "open") this.#channels.close(subscription.address);
+      if (subscription.state === "open") this.#close(subscription);
       subscription.state = "ended";
     }
     this.#byId.clear();
@@ -97,14 +106,12 @@ export class SocketSubscriptions {
       return;
     }
     if (subscription.state === "ended") {
-      this.#channels.close(subscription.address);
+      this.#close(subscription);
       return;
     }
-    subscription.state = "open";
-    const { id, address, topic } = subscription;
-    const shared = this.#listening.get(topic) ?? 0;
-    this.#listening.set(topic, shared + 1);
-    if (shared === 0) this.#listener.listen(topic);
+    // Otherwise the channel's host has come back after a failure: the snapshot is all there is to tell.
+    if (subscription.state === "opening") this.#listen(subscription);
+    const { id, address } = subscription;
     const channel = `${address.metric}@${address.window}`;
     const { epoch, seq } = opening;
     if (opening.kind === "resumed") {
@@ -116,9 +123,22 @@ export class SocketSubscriptions {
     this.#listener.send({ t: "snap", id, channel, epoch, seq, window, cause: "snapshot", values: opening.rows });
   }
 
+  #listen(subscription: Subscription): void {
+    subscription.state = "open";
+    const { topic } = subscription;
+    const shared = this.#listening.get(topic) ?? 0;
+    this.#listening.set(topic, shared + 1);
+    if (shared === 0) this.#listener.listen(topic);
+  }
+
+  #close({ address, opened }: Subscription): void {
+    this.#channels.close(address, opened);
+  }
+
   #refused(subscription: Subscription, code: ErrorCode): void {
     // A refused opening holds nothing; giving it back would take another's.
     if (subscription.state === "ended") return;
+    if (subscription.state === "open") this.#unlisten(subscription.topic);
     subscription.state = "ended";
     if (this.#byId.get(subscription.id) === subscription) this.#byId.delete(subscription.id);
     this.#listener.refuse(new WeirError(code, undefined, { path: "channel" }), { id: subscription.id });
@@ -129,12 +149,16 @@ export class SocketSubscriptions {
     const { state, topic } = subscription;
     subscription.state = "ended";
     if (state !== "open") return;
+    this.#unlisten(topic);
+    this.#close(subscription);
+  }
+
+  #unlisten(topic: string): void {
     const left = (this.#listening.get(topic) ?? 1) - 1;
     if (left > 0) this.#listening.set(topic, left);
     else {
       this.#listening.delete(topic);
       this.#listener.unlisten(topic);
     }
-    this.#channels.close(subscription.address);
   }
 }

@@ -8,9 +8,11 @@ import { homedir } from "node:os";
 import { Worker } from "node:worker_threads";
 import { WeirError } from "../protocol/error-codes.ts";
 import { QuestDbHttp } from "../storage/questdb/http.ts";
+import type { TableHealth } from "../storage/questdb/reads.ts";
 import { prepareRuntime } from "../storage/questdb/runtime.ts";
 import { QuestDbServer, type PgAccess } from "../storage/questdb/server.ts";
 import { supervise, type QuestDbSupervisor } from "../storage/questdb/supervisor.ts";
+import { QuestDbWatch } from "../storage/questdb/watch.ts";
 import { journalSourceName } from "../workers/journal-source.ts";
 import { paneSourceName } from "../workers/feed-sources.ts";
 import type { FromWarehouse, ToWarehouse, WarehouseThreadOptions } from "../workers/warehouse-messages.ts";
@@ -31,11 +33,16 @@ export interface WarehouseOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly log: Log;
   readonly now: () => number;
+  /** Which start of QuestDB the writer's positions are about, as it has remembered. */
+  readonly serverStarted: () => string | undefined;
   /** What the warehouse has of a host's journal and pane feed. */
   readonly onStored: (host: number, offset: number, rows: number) => void;
 }
 
 const RETRY_RUNTIME_MS = 60_000;
+const STOP_WRITER_MS = 10_000;
+const RESTART_WRITER_MS = 2_000;
+const POLL_MS = 5_000;
 
 export class WarehouseService {
   readonly #options: WarehouseOptions;
@@ -51,9 +58,16 @@ export class WarehouseService {
   #runtimeTimer: NodeJS.Timeout | undefined;
   readonly #flushes = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   #stopped: (() => void) | undefined;
+  #reopening: Promise<void> | undefined;
+  readonly #watch: QuestDbWatch;
+  #pollTimer: NodeJS.Timeout | undefined;
+  #polling = false;
+  /** The start of QuestDB that this writer's thread was told of. */
+  #toldStart: string | undefined;
 
   constructor(options: WarehouseOptions) {
     this.#options = options;
+    this.#watch = new QuestDbWatch(options.now);
   }
 
   get state(): WarehouseState {
@@ -63,6 +77,21 @@ export class WarehouseService {
 
   get status(): WriterStatus | undefined {
     return this.#status;
+  }
+
+  /** Our tables in QuestDB, as of a few seconds ago; empty while it is away. */
+  get tables(): readonly TableHealth[] {
+    return this.#url === undefined ? [] : this.#watch.tables;
+  }
+
+  /** How often a suspended table was resumed. */
+  get resumes(): number {
+    return this.#watch.resumes;
+  }
+
+  /** How often a managed QuestDB was started again. */
+  get restarts(): number {
+    return this.#supervisor?.restarts ?? 0;
   }
 
   get url(): string | undefined {
@@ -88,6 +117,8 @@ export class WarehouseService {
     const { questdb } = this.#options;
     if (questdb === "off") return;
     this.#startWriter();
+    this.#pollTimer = setInterval(() => void this.#poll(), POLL_MS);
+    this.#pollTimer.unref();
     if (questdb === "managed") await this.#startManaged();
     else this.#setTarget(questdb);
   }
@@ -101,21 +132,42 @@ export class WarehouseService {
     });
   }
 
+  /**
+   * Ends the writer's thread and starts it anew: a host whose environments have failed can open them only when nobody else in
+   * this process has them. It goes on from its remembered positions.
+   */
+  async reopenWriter(): Promise<void> {
+    if (this.#worker === undefined || this.#stopping) return;
+    this.#reopening ??= this.#endWriter(this.#worker).then(() => {
+      this.#reopening = undefined;
+      if (!this.#stopping) this.#startWriter();
+    });
+    await this.#reopening;
+  }
+
   /** Ends the writer, then QuestDB. What is not written yet stays in the journal. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#runtimeTimer);
-    const worker = this.#worker;
-    if (worker !== undefined) {
-      await new Promise<void>((resolve) => {
-        this.#stopped = resolve;
-        worker.once("exit", () => resolve());
-        this.#post({ type: "stop" });
-      });
-      await worker.terminate();
-    }
+    clearInterval(this.#pollTimer);
+    await this.#reopening;
+    if (this.#worker !== undefined) await this.#endWriter(this.#worker);
     await this.#http?.close();
     await this.#supervisor?.stop();
+  }
+
+  async #endWriter(worker: Worker): Promise<void> {
+    this.#worker = undefined;
+    const stopped = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+      worker.once("exit", () => resolve());
+    });
+    worker.postMessage({ type: "stop" } satisfies ToWarehouse);
+    await within(STOP_WRITER_MS, stopped);
+    await worker.terminate();
+    this.#status = undefined;
+    for (const { reject } of this.#flushes.values()) reject(new WeirError("WEIR_QUESTDB_UNREACHABLE", "The writer was ended."));
+    this.#flushes.clear();
   }
 
   #startWriter(): void {
@@ -131,10 +183,14 @@ export class WarehouseService {
     worker.on("exit", () => {
       this.#status = undefined;
       if (this.#stopping || this.#worker !== worker) return;
-      this.#startWriter();
-      this.#post({ type: "target", url: this.#url });
+      this.#worker = undefined;
+      // With a pause: what ended it may end the next one too.
+      const restart = (): void => (this.#stopping || this.#worker !== undefined ? undefined : this.#startWriter());
+      setTimeout(restart, RESTART_WRITER_MS).unref();
     });
     this.#worker = worker;
+    this.#toldStart = undefined;
+    if (this.#url !== undefined) this.#post({ type: "target", url: this.#url });
   }
 
   async #startManaged(): Promise<void> {
@@ -177,6 +233,34 @@ export class WarehouseService {
       this.#http = new QuestDbHttp({ url: origin, ...(username === "" ? {} : { user: username, password }) });
     }
     this.#post({ type: "target", url });
+    void this.#poll();
+  }
+
+  async #poll(): Promise<void> {
+    const http = this.#http;
+    if (http === undefined || this.#polling) return;
+    this.#polling = true;
+    const resumes = this.#watch.resumes;
+    try {
+      await this.#watch.poll(http, AbortSignal.timeout(POLL_MS));
+      if (this.#http === http) this.#tellStart();
+    } catch {
+      // It is away: the writer says so, and a managed one is started again.
+    } finally {
+      this.#polling = false;
+    }
+    if (this.#watch.resumes > resumes) this.#options.log.warn({ tables: this.#watch.tables }, "suspended table resumed");
+  }
+
+  /** A restart that may have lost rows: of an external QuestDB any, of ours one that it did not stop for by itself. */
+  #tellStart(): void {
+    const { questdb, serverStarted } = this.#options;
+    const started = this.#watch.startedAt;
+    const known = serverStarted();
+    if (started === undefined || started === known || started === this.#toldStart) return;
+    this.#toldStart = started;
+    const lossy = questdb === "managed" ? this.restarts > 0 : known !== undefined;
+    this.#post({ type: "restarted", started, lossy });
   }
 
   #receive(message: FromWarehouse): void {
@@ -192,6 +276,15 @@ export class WarehouseService {
       }
       case "refused":
         this.#options.log.error({ table: message.table, reason: message.message }, "row refused by the warehouse");
+        return;
+      case "rewound":
+        this.#options.log.warn(
+          { to: new Date(message.toMs).toISOString() },
+          "warehouse restarted: its safety tail is sent again",
+        );
+        return;
+      case "broken":
+        this.#options.log.error({ reason: message.message }, "warehouse writer is started again");
         return;
       case "stopped":
         this.#stopped?.();
@@ -216,4 +309,10 @@ export class WarehouseService {
 /** Where a managed QuestDB lives inside the data directory. */
 export function questdbRoot(data: string): string {
   return join(data, "questdb");
+}
+
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([promise, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))]);
+  clearTimeout(timer);
 }

@@ -21,9 +21,12 @@ const TENANTS = "tenants";
 const METRICS = "metrics";
 const METRIC_CHANGES = "metric_changes";
 const WAREHOUSE_OFFSETS = "warehouse_offsets";
+const WAREHOUSE_MARKS = "warehouse_marks";
+const WAREHOUSE_SERVER = "warehouse_server";
 
 const tenantId = z.string().refine(isTenantId);
 const storedCount = z.int().min(0);
+const storedCounts = z.record(z.string(), storedCount);
 
 /** At most so many keys are noted as expired in one commit. */
 const EXPIRIES_AT_ONCE = 64;
@@ -37,16 +40,19 @@ export interface KeyOptions {
 const SERVER: Author = { by: "server" };
 
 export class Control {
-  readonly #store: Store;
-  readonly #keys: ApiKeys;
-  readonly #audit: AuditLog;
+  #store: Store;
+  readonly #reopen: (() => Store) | undefined;
+  #keys: ApiKeys;
+  #audit: AuditLog;
   #auditRemoved = 0;
   /** Under which this process counts its changes. */
   readonly #writer = randomUUID();
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(store: Store) {
+  /** `reopen` opens it anew after a failed commit, on a full disk for one: the old one takes nothing more. */
+  constructor(store: Store, reopen?: () => Store) {
     this.#store = store;
+    this.#reopen = reopen;
     this.#keys = new ApiKeys(store);
     this.#audit = new AuditLog(store, this.#writer);
   }
@@ -64,7 +70,7 @@ export class Control {
     return this.#change(async () => {
       if (this.hasTenant(tenant)) return false;
       const metrics = defaultMetrics.map((definition) => put(METRICS, [tenant, definition.name], definition));
-      await this.#store.commit([put(TENANTS, [tenant], { createdMs: nowMs }), ...metrics, this.#countChange(tenant)]);
+      await this.#commit([put(TENANTS, [tenant], { createdMs: nowMs }), ...metrics, this.#countChange(tenant)]);
       return true;
     });
   }
@@ -75,7 +81,7 @@ export class Control {
     return this.#change(async () => {
       const { made, writes } = this.#keys.create({ tenant, scopes, expiresMs: options.expiresMs }, nowMs);
       const detail = { keyId: made.keyId, scopes, ...(made.expiresMs !== undefined && { expiresMs: made.expiresMs }) };
-      await this.#commit(writes, tenant, { ...by(options.author, nowMs), action: "key.create", detail });
+      await this.#record(writes, tenant, { ...by(options.author, nowMs), action: "key.create", detail });
       return made;
     });
   }
@@ -100,7 +106,7 @@ export class Control {
     return this.#change(async () => {
       const { made, old, writes } = this.#keys.rotate(keyId, overlapMs, nowMs);
       const detail = { keyId, newKeyId: made.keyId, expiresMs: old.expiresMs ?? nowMs };
-      await this.#commit(writes, made.tenant, { ...by(author, nowMs), action: "key.rotate", detail });
+      await this.#record(writes, made.tenant, { ...by(author, nowMs), action: "key.rotate", detail });
       return { made, old };
     });
   }
@@ -110,7 +116,7 @@ export class Control {
     return this.#change(async () => {
       const key = this.#keys.get(keyId);
       if (key === undefined) return false;
-      await this.#commit(this.#keys.revoke(keyId), key.tenant, { ...by(author, nowMs), action: "key.revoke", detail: { keyId } });
+      await this.#record(this.#keys.revoke(keyId), key.tenant, { ...by(author, nowMs), action: "key.revoke", detail: { keyId } });
       return true;
     });
   }
@@ -120,10 +126,10 @@ export class Control {
     return this.#change(async () => {
       const { expired, writes } = this.#keys.due(nowMs, EXPIRIES_AT_ONCE);
       for (const { keyId, tenant, expiresMs = nowMs } of expired) {
-        await this.#commit([], tenant, { ...SERVER, atMs: nowMs, action: "key.expire", detail: { keyId, expiresMs } });
+        await this.#record([], tenant, { ...SERVER, atMs: nowMs, action: "key.expire", detail: { keyId, expiresMs } });
       }
       // Last: a crash before leaves an entry twice, not none.
-      if (writes.length > 0) await this.#store.commit(writes);
+      if (writes.length > 0) await this.#commit(writes);
       return expired;
     });
   }
@@ -138,7 +144,7 @@ export class Control {
 
   /** Puts into the audit log what has no change of its own in this store. */
   record(log: LogName, record: AuditRecord): Promise<void> {
-    return this.#change(() => this.#commit([], log, record));
+    return this.#change(() => this.#record([], log, record));
   }
 
   auditLog(log: LogName, options: { limit: number; before?: number }): AuditPage {
@@ -169,7 +175,7 @@ export class Control {
       }
       if (this.metrics(tenant).length >= limits.metricsPerTenantMax) throw new WeirError("WEIR_METRIC_LIMIT");
       const writes = [put(METRICS, [tenant, definition.name], definition), this.#countChange(tenant)];
-      await this.#commit(writes, tenant, { ...change, action: "metric.define", detail: { metric: definition.name } });
+      await this.#record(writes, tenant, { ...change, action: "metric.define", detail: { metric: definition.name } });
       return "created";
     });
   }
@@ -179,7 +185,7 @@ export class Control {
     return this.#change(async () => {
       if (this.metric(tenant, name) === undefined) return false;
       const writes = [{ table: METRICS, key: [tenant, name], value: undefined }, this.#countChange(tenant)];
-      await this.#commit(writes, tenant, { ...change, action: "metric.delete", detail: { metric: name } });
+      await this.#record(writes, tenant, { ...change, action: "metric.delete", detail: { metric: name } });
       return true;
     });
   }
@@ -203,7 +209,35 @@ export class Control {
 
   /** All of them at once or none. */
   async setWarehouseOffsets(offsets: ReadonlyMap<string, number>): Promise<void> {
-    await this.#store.commit([...offsets].map(([stream, offset]) => put(WAREHOUSE_OFFSETS, [stream], offset)));
+    await this.#commit([...offsets].map(([stream, offset]) => put(WAREHOUSE_OFFSETS, [stream], offset)));
+  }
+
+  /** Where the offsets stood at times in the past, oldest first. */
+  warehouseMarks(): { timeMs: number; positions: Record<string, number> }[] {
+    return [...this.#store.range(WAREHOUSE_MARKS)].map(({ key, value }) => {
+      return { timeMs: Number(key[0]), positions: parse(storedCounts, value) };
+    });
+  }
+
+  /** Adds a mark; forgets those before a time. */
+  async markWarehouse(
+    mark: { timeMs: number; positions: Readonly<Record<string, number>> },
+    forgetBeforeMs: number,
+  ): Promise<void> {
+    const forgotten = this.warehouseMarks().filter(({ timeMs }) => timeMs < forgetBeforeMs);
+    await this.#commit([
+      ...forgotten.map(({ timeMs }): StoreWrite => ({ table: WAREHOUSE_MARKS, key: [timeMs], value: undefined })),
+      put(WAREHOUSE_MARKS, [mark.timeMs], mark.positions),
+    ]);
+  }
+
+  /** Which start of the warehouse's server the offsets are about; undefined before the first. */
+  warehouseServer(): string | undefined {
+    return this.#read(WAREHOUSE_SERVER, ["started"], z.string());
+  }
+
+  async setWarehouseServer(started: string): Promise<void> {
+    await this.#commit([put(WAREHOUSE_SERVER, ["started"], started)]);
   }
 
   async close(): Promise<void> {
@@ -219,10 +253,26 @@ export class Control {
   }
 
   /** The change and its audit entry in one commit. */
-  async #commit(writes: readonly StoreWrite[], log: LogName, record: AuditRecord): Promise<void> {
+  async #record(writes: readonly StoreWrite[], log: LogName, record: AuditRecord): Promise<void> {
     const { writes: entry, removed } = this.#audit.append(log, record);
-    await this.#store.commit([...writes, ...entry]);
+    await this.#commit([...writes, ...entry]);
     this.#auditRemoved += removed;
+  }
+
+  async #commit(writes: readonly StoreWrite[]): Promise<void> {
+    const store = this.#store;
+    try {
+      await store.commit(writes);
+    } catch (error) {
+      // Once: what else waited for this commit fails with it.
+      if (this.#reopen !== undefined && this.#store === store && store.hasFailed === true) {
+        this.#store = this.#reopen();
+        this.#keys = new ApiKeys(this.#store);
+        this.#audit = new AuditLog(this.#store, this.#writer);
+        await store.close();
+      }
+      throw error;
+    }
   }
 
   #countChange(tenant: TenantId): StoreWrite {
@@ -238,7 +288,8 @@ export class Control {
 
 /** Opens the control store at `DataDirectory.controlPath`. Any number of threads and processes may. */
 export function openControl(path: string, { readOnly = false }: { readOnly?: boolean } = {}): Control {
-  return new Control(LmdbStore.open(path, { fresh: true, readOnly }));
+  const open = (): Store => LmdbStore.open(path, { fresh: true, readOnly });
+  return new Control(open(), open);
 }
 
 function by(author: Author | undefined, atMs: number): Change {

@@ -27,6 +27,8 @@ export interface Journal {
   /** Bytes on disk. */
   sizeBytes(): number;
   close(): Promise<void>;
+  /** Closes it without what was appended and is not on its way to the disk: whoever appended it has failed. */
+  abandon?(): Promise<void>;
 }
 
 export interface JournalEntry {
@@ -51,6 +53,8 @@ export interface Store {
   range(table: string, from?: StoreKey, to?: StoreKey, options?: { reverse?: boolean; limit?: number }): Iterable<StoreEntry>;
   /** All writes in one transaction; resolves when it is on disk. A failed commit rejects and leaves the store unusable. */
   commit(writes: readonly StoreWrite[]): Promise<void>;
+  /** A commit has failed: nothing is taken any more, and whoever shares the environment is to close it too. */
+  readonly hasFailed?: boolean;
   /** Bytes on disk. */
   sizeBytes(): number;
   close(): Promise<void>;

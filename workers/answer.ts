@@ -11,6 +11,7 @@ import type { HostOptions } from "./host-options.ts";
 import type { HostQuestions, QuestionKind } from "./messages.ts";
 import type { OpenHost } from "./open-host.ts";
 import type { DeadLetterView, Ledger, SessionView } from "./ports.ts";
+import { hostOfMetric } from "./route-partials.ts";
 
 export async function answerQuestion(
   host: OpenHost,
@@ -28,6 +29,17 @@ export async function answerQuestion(
       const fresh = host.metricHost.missing(tenant, definitions);
       await host.partitionHost.define(tenant, definitions, ingestTimeMs);
       return fresh;
+    }
+    case "recollectFor": {
+      const { host: target } = ask as HostQuestions["recollectFor"]["ask"];
+      for (const partition of host.partitions.values()) {
+        for (const { tenant, metrics } of partition.tenants.values()) {
+          const theirs = [...metrics.keys()].filter((name) => hostOfMetric(tenant, name, options.hosts) === target);
+          partition.recollectMetrics(tenant, theirs);
+        }
+      }
+      await host.partitionHost.collect();
+      return null;
     }
     case "recollect": {
       const { tenant, metrics } = ask as HostQuestions["recollect"]["ask"];

@@ -1,14 +1,22 @@
-/** A dead letter's bytes as JSON text, for people and for sending it again. Bytes that cannot be decoded become base64. */
+/**
+ * A dead letter's bytes as JSON text, for people and for sending it again. What is not plain msgpack becomes base64: msgpackr
+ * would follow extensions, and a few hundred bytes of lists that refer to each other make a text of gigabytes.
+ */
 import { Unpackr } from "msgpackr";
 import { FRAME_FORMATS } from "../protocol/event-columns.ts";
+import { MsgpackScanner } from "../protocol/msgpack-scanner.ts";
 
-const unpackr = new Unpackr({ useRecords: true, mapsAsObjects: true, int64AsType: "string" });
+const options = { useRecords: true, mapsAsObjects: true, structuredClone: false, int64AsType: "string" } as const;
+const unpackr = new Unpackr(options as ConstructorParameters<typeof Unpackr>[0]);
 
 export function deadLetterText(format: number, raw: Uint8Array): string {
+  if (format !== FRAME_FORMATS.msgpack) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8");
   try {
-    if (format !== FRAME_FORMATS.msgpack) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8");
-    return JSON.stringify(unpackr.unpack(raw), (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+    const scanner = new MsgpackScanner(raw);
+    scanner.skip();
+    if (scanner.done && !scanner.hasForeign) return JSON.stringify(unpackr.unpack(raw)) ?? "null";
   } catch {
-    return JSON.stringify({ undecodableBase64: Buffer.from(raw).toString("base64") });
+    // Not decodable, or nested so deep that no text can be made of it.
   }
+  return JSON.stringify({ undecodableBase64: Buffer.from(raw).toString("base64") });
 }

@@ -1,6 +1,7 @@
 /** What a host is told at its start; plain data, so that it can cross to a thread. */
 import type { DedupKey } from "../actors/deduplicate.ts";
 import type { PartitionRules } from "../actors/partition.ts";
+import type { FrameMark, RecordMark } from "./poison.ts";
 
 export interface HostOptions {
   readonly host: number;
@@ -16,6 +17,14 @@ export interface HostOptions {
   readonly snapshotEveryMs: number;
   /** Records younger than this stay in the journal, whatever has been snapshotted and stored. */
   readonly journalRetentionMs: number;
+  /** Set when the host failed before: what is known of why. */
+  readonly again?: HostAgain;
+}
+
+export interface HostAgain {
+  /** Frames to be refused, and records to be left out of the replay. */
+  readonly poison: readonly FrameMark[];
+  readonly skip: readonly RecordMark[];
 }
 
 /** The secret of deduplication, from the seed of the data directory. It never changes, or remembered ids would mean nothing. */

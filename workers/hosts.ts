@@ -1,25 +1,29 @@
 /**
  * All partition hosts as the gateway sees them: starts them (in worker threads or inline), hands frames over, routes partials
  * between them, asks them questions, joins the answers. Lives in the main thread.
+ *
+ * A host that fails is opened again while the others go on (`supervise-host.ts`). Its partitions hand out all their partials
+ * as after any start; its metric actors are new and get those of the other hosts' partitions before they are asked anything.
  */
-import { Worker } from "node:worker_threads";
 import { assert } from "../protocol/assert.ts";
 import { isErrorCode, WeirError } from "../protocol/error-codes.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import { realEnvironment, type HostEnvironment } from "./environment.ts";
+import { partitionOf } from "../protocol/partition-hash.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import { FrameBatch } from "./hand-off.ts";
-import type { HostOptions } from "./host-options.ts";
-import { inlineLine, threadLine } from "./line.ts";
-import type { FromHost, HostLine, HostOutcome, HostQuestions, QuestionKind, ToHost } from "./messages.ts";
-import { runHost } from "./partition-worker.ts";
+import { inlineLife, threadLife, type HostLife } from "./host-life.ts";
+import { hostOfPartition, type HostOptions } from "./host-options.ts";
+import type { FromHost, HostFailure, HostOutcome, HostQuestions, QuestionKind } from "./messages.ts";
+import { OpenChannels, type AskOpen } from "./open-channels.ts";
 import type {
   ChannelAddress,
   ChannelOpening,
   Channels,
   DeadLetterView,
   HostStatus,
+  HostSupervision,
   Ledger,
   LiveAnswer,
   LiveData,
@@ -27,9 +31,12 @@ import type {
   SessionView,
   TenantClock,
 } from "./ports.ts";
+import { restartPolicyDefault, type RestartPolicy } from "./restart-policy.ts";
 import { hostOfMetric } from "./route-partials.ts";
+import { SupervisedHost } from "./supervise-host.ts";
 
-const YOUNG_GENERATION_MIB = 64;
+/** Not asked of a host that is back before its metric actors are. */
+const METRIC_QUESTIONS: ReadonlySet<QuestionKind> = new Set(["query", "open", "clock"]);
 
 export interface HostsOptions {
   /** One for each host. */
@@ -39,18 +46,27 @@ export interface HostsOptions {
   readonly environment?: HostEnvironment;
   readonly now: () => number;
   readonly onOutcomes: (host: number, outcomes: readonly HostOutcome[]) => void;
-  /** A host has stopped; what it had not answered will never be. */
+  /** A host has failed; what it had not answered will never be. It is opened again. */
   readonly onFailed: (host: number, error: WeirError) => void;
+  /** It takes frames and answers again. */
+  readonly onRestarted?: (host: number) => void;
+  /** It cannot be opened again in this process. */
+  readonly onLost?: (host: number, error: WeirError) => void;
+  /** Resolves when everybody else in this process has closed the host's environments. */
+  readonly beforeReopen?: (host: number) => Promise<void>;
+  readonly restart?: Partial<RestartPolicy>;
+  /** In [0, 1), for jitter. */
+  readonly random?: () => number;
+  /** In place of `inline`: how a life of a host is begun. */
+  readonly launch?: (options: HostOptions) => HostLife;
 }
 
-interface RunningHost {
-  readonly line: HostLine<ToHost, FromHost>;
-  readonly worker: Worker | undefined;
+interface HostedHost {
+  readonly supervised: SupervisedHost;
+  readonly channels: OpenChannels;
   batch: FrameBatch;
-  status: HostStatus | undefined;
-  state: "starting" | "running" | "failed" | "stopped";
-  readonly recovered: Promise<number>;
-  settleRecovered: { resolve: (replayed: number) => void; reject: (error: WeirError) => void };
+  /** What the warehouse has, as last told. */
+  stored: { readonly offset: number; readonly rows: number } | undefined;
 }
 
 interface OpenQuestion {
@@ -62,8 +78,10 @@ interface OpenQuestion {
 export class Hosts implements LiveData, Channels {
   readonly #options: HostsOptions;
   readonly #environment: HostEnvironment;
-  readonly #hosts: RunningHost[] = [];
+  readonly #hosts: readonly HostedHost[];
   readonly #questions = new Map<number, OpenQuestion>();
+  /** Every tenant's, as last asked for: a host that was down meanwhile gets them when it is back. */
+  readonly #definitions = new Map<TenantId, readonly MetricDefinition[]>();
   #lastQuestion = 0;
   #flushScheduled = false;
   #onDelta: (topic: string, frame: Uint8Array) => void = () => undefined;
@@ -71,28 +89,37 @@ export class Hosts implements LiveData, Channels {
   constructor(options: HostsOptions) {
     this.#options = options;
     this.#environment = options.environment ?? realEnvironment;
+    this.#hosts = options.hosts.map((each, host) => ({
+      supervised: this.#supervise(each, host),
+      channels: new OpenChannels(),
+      batch: new FrameBatch(),
+      stored: undefined,
+    }));
   }
 
   get count(): number {
-    return this.#options.hosts.length;
+    return this.#hosts.length;
   }
 
   get statuses(): HostStatus[] {
-    return this.#hosts.flatMap(({ status, state }) => (status === undefined ? [] : [{ ...status, state }]));
+    return this.#hosts.flatMap(({ supervised }) => supervised.status ?? []);
   }
 
-  get states(): RunningHost["state"][] {
-    return this.#hosts.map(({ state }) => state);
+  get supervision(): HostSupervision[] {
+    return this.#hosts.map(({ supervised }) => supervised.supervision);
+  }
+
+  takesFrames(host: number): boolean {
+    return this.#hosts[host]?.supervised.takesFrames ?? false;
   }
 
   /** Starts all hosts, waits until they have recovered, and lets them go. Returns how many records were replayed. */
   async start(): Promise<number> {
-    this.#options.hosts.forEach((options, host) => this.#hosts.push(this.#launch(options, host)));
-    const replayed = await Promise.all(this.#hosts.map(({ recovered }) => recovered));
-    for (const host of this.#hosts) {
-      host.state = "running";
-      host.line.post({ type: "go" });
-    }
+    const replayed = await Promise.all(this.#hosts.map(({ supervised }) => supervised.start()));
+    // One that needed a second life has missed what the others handed to its first.
+    const late = [...this.#hosts.keys()].filter((host) => (this.#hosts[host]?.supervised.life ?? 0) > 1);
+    this.#hosts.forEach((each, host) => late.includes(host) || this.#go(each));
+    await Promise.all(late.map((host) => this.#rebuild(host)));
     return replayed.reduce((sum, each) => sum + each, 0);
   }
 
@@ -105,7 +132,10 @@ export class Hosts implements LiveData, Channels {
   }
 
   stored(host: number, offset: number, rows: number): void {
-    this.#hosts[host]?.line.post({ type: "stored", offset, rows });
+    const each = this.#hosts[host];
+    if (each === undefined) return;
+    each.stored = { offset, rows };
+    each.supervised.post({ type: "stored", offset, rows });
   }
 
   async query(tenant: TenantId, queries: readonly LiveQuery[]): Promise<readonly LiveAnswer[]> {
@@ -124,8 +154,9 @@ export class Hosts implements LiveData, Channels {
   }
 
   async session(tenant: TenantId, sessionId: string): Promise<SessionView | undefined> {
-    const found = await this.#askAll("session", { tenant, sessionId });
-    return found.find((view) => view !== undefined);
+    // Only the host that has it: the others may be down.
+    const partition = partitionOf(tenant, sessionId, this.#options.hosts[0]?.partitionCount ?? 1);
+    return this.#ask(hostOfPartition(partition, this.count), "session", { tenant, sessionId });
   }
 
   async deadLetters(tenant: TenantId, options: { limit: number; code?: string }): Promise<readonly DeadLetterView[]> {
@@ -147,6 +178,7 @@ export class Hosts implements LiveData, Channels {
   }
 
   async define(tenant: TenantId, definitions: readonly MetricDefinition[]): Promise<void> {
+    this.#definitions.set(tenant, definitions);
     // Frames published before this call come first.
     this.#flush();
     const fresh = await this.#askAll("define", { tenant, definitions, ingestTimeMs: this.#options.now() });
@@ -167,74 +199,71 @@ export class Hosts implements LiveData, Channels {
     opened: (opening: ChannelOpening) => void,
   ): void {
     const host = hostOfMetric(address.tenant, address.metric, this.count);
-    this.#askThen(host, "open", { address, since }, opened, (error) => opened({ kind: "refused", code: error.code }));
+    const each = this.#hosts[host];
+    const isRunning = each?.supervised.state === "running";
+    each?.channels.open(address, since, opened, isRunning ? this.#askOpen(host) : undefined);
   }
 
-  close(address: ChannelAddress): void {
-    this.#hosts[hostOfMetric(address.tenant, address.metric, this.count)]?.line.post({ type: "close", address });
+  close(address: ChannelAddress, opened: (opening: ChannelOpening) => void): void {
+    const each = this.#hosts[hostOfMetric(address.tenant, address.metric, this.count)];
+    if (each?.channels.close(opened) === true) each.supervised.post({ type: "close", address });
   }
 
   onDelta(handler: (topic: string, frame: Uint8Array) => void): void {
     this.#onDelta = handler;
   }
 
-  /** Every host finishes what it has, snapshots and stops. */
+  /** Every host finishes what it has, snapshots and stops. One that is down stays as it is on disk. */
   async drain(): Promise<void> {
+    for (const { supervised } of this.#hosts) supervised.noMoreLives();
     this.#flush();
-    await this.#collect();
-    const running = this.#hosts.flatMap(({ state }, host) => (state === "running" ? [host] : []));
-    await Promise.all(running.map((host) => this.#ask(host, "drain", null)));
-    for (const host of this.#hosts) host.state = "stopped";
+    const running = this.#hosts.flatMap(({ supervised }, host) => (supervised.takesFrames ? [host] : []));
+    if (running.length === this.count) await this.#collect();
+    await Promise.all(
+      running.map(async (host) => {
+        await this.#ask(host, "drain", null);
+        // Its end is none that anybody has to hear of.
+        await this.#hosts[host]?.supervised.stop();
+      }),
+    );
     await this.stop();
   }
 
   /** Ends the threads as they are. */
   async stop(): Promise<void> {
-    for (const { line } of this.#hosts) line.close();
-    await Promise.all(this.#hosts.flatMap(({ worker }) => worker?.terminate() ?? []));
+    await Promise.all(this.#hosts.map(({ supervised }) => supervised.stop()));
   }
 
-  #launch(options: HostOptions, host: number): RunningHost {
-    const { promise, ...settleRecovered } = withResolvers<number>();
-    const worker = this.#options.inline
-      ? undefined
-      : new Worker(new URL("./partition-thread.js", import.meta.url), {
-          workerData: options,
-          name: `weir-host-${host}`,
-          // A turn's columns are garbage when it ends: with room for several turns, most of it is never copied.
-          resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
-        });
-    const [line, hostEnd] =
-      worker === undefined
-        ? inlineLine<ToHost, FromHost>(this.#environment.soon)
-        : [threadLine<ToHost, FromHost>(worker), undefined];
-    const running: RunningHost = {
-      line,
-      worker,
-      batch: new FrameBatch(),
-      status: undefined,
-      state: "starting",
-      recovered: promise,
-      settleRecovered,
-    };
-    line.onMessage((message) => this.#receive(host, message));
-    worker?.on("error", (cause) => this.#fail(host, new WeirError("WEIR_HOST_FAILED", String(cause), { cause })));
-    worker?.on("exit", (code) => {
-      if (running.state !== "stopped") this.#fail(host, new WeirError("WEIR_HOST_FAILED", `Exit ${code}.`));
+  #supervise(options: HostOptions, host: number): SupervisedHost {
+    const { inline, restart, now, beforeReopen, onLost, random = Math.random } = this.#options;
+    const inThisThread = (each: HostOptions): HostLife => inlineLife(each, this.#environment);
+    const { launch = inline ? inThisThread : threadLife } = this.#options;
+    return new SupervisedHost({
+      host: options,
+      launch: (each) => launch(each),
+      policy: { ...restartPolicyDefault, ...restart },
+      now,
+      random,
+      pause: (ms, signal) => pause(this.#environment, ms, signal),
+      receive: (message) => this.#receive(message, host),
+      onDown: (error, failure) => this.#down(host, error, failure),
+      beforeReopen: async () => {
+        // Those that went down with it may have the same environment open.
+        await Promise.all(this.#hosts.map(({ supervised }) => supervised.closed()));
+        await beforeReopen?.(host);
+      },
+      onBack: () => void this.#rebuild(host),
+      onLost: (error) => onLost?.(host, error),
     });
-    if (hostEnd !== undefined) void runHost(options, hostEnd, this.#environment);
-    return running;
   }
 
-  #receive(host: number, message: FromHost): void {
+  #receive(message: FromHost, host: number): void {
     switch (message.type) {
-      case "recovered":
-        return this.#hosts[host]?.settleRecovered.resolve(message.replayedRecords);
       case "outcomes":
         this.#hosts[host]?.batch.recycle(message.spent);
         return this.#options.onOutcomes(host, message.outcomes);
       case "partials":
-        return this.#hosts[message.host]?.line.post({ type: "partials", partials: message.partials });
+        return this.#hosts[message.host]?.supervised.post({ type: "partials", partials: message.partials });
       case "deltas":
         for (const { topic, frame } of message.deltas) this.#onDelta(topic, frame);
         return;
@@ -242,33 +271,73 @@ export class Hosts implements LiveData, Channels {
         return this.#takeQuestion(message.id)?.resolve(message.answer);
       case "refusal":
         return this.#takeQuestion(message.id)?.reject(errorOf(message.code, message.message));
-      case "status": {
-        const running = this.#hosts[host];
-        if (running !== undefined) running.status = message.status;
+      default:
         return;
-      }
-      case "failed":
-        return this.#fail(host, errorOf(message.code, message.message));
     }
   }
 
-  #fail(host: number, error: WeirError): void {
-    const running = this.#hosts[host];
-    if (running === undefined || running.state === "failed" || running.state === "stopped") return;
-    running.state = "failed";
-    running.settleRecovered.reject(error);
+  #down(host: number, error: WeirError, failure: HostFailure): void {
+    const each = this.#hosts[host];
+    if (each !== undefined) each.batch = new FrameBatch();
     for (const [id, question] of this.#questions) {
       if (question.host === host) this.#takeQuestion(id)?.reject(new WeirError("WEIR_HOST_FAILED"));
     }
     this.#options.onFailed(host, error);
+    if (failure.shared !== true) return;
+    for (const { supervised } of this.#hosts) supervised.fail({ code: failure.code, message: failure.message });
+  }
+
+  /** Gives a host that is back what it missed: definitions, and the other hosts' partials for its metric actors. */
+  async #rebuild(host: number): Promise<void> {
+    const each = this.#hosts[host];
+    if (each === undefined) return;
+    const { life } = each.supervised;
+    const isOver = (): boolean => each.supervised.life !== life || !each.supervised.takesFrames;
+    try {
+      for (const [tenant, definitions] of this.#definitions) {
+        await this.#ask(host, "define", { tenant, definitions, ingestTimeMs: this.#options.now() });
+      }
+    } catch (error) {
+      // A refused definition was refused before; a host that is down again comes here again.
+      if (error instanceof WeirError && !isOver()) each.supervised.fail({ code: error.code, message: error.message });
+      return;
+    }
+    const others = [...this.#hosts.keys()].filter((other) => other !== host);
+    await Promise.all(others.map((other) => this.#recollect(other, host, isOver)));
+    if (isOver()) return;
+    this.#go(each);
+    each.channels.reopen(this.#askOpen(host));
+    this.#options.onRestarted?.(host);
+  }
+
+  /** Until another host has handed on all that the metric actors of one that is back need; it may itself fail meanwhile. */
+  async #recollect(other: number, host: number, isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      await this.#hosts[other]?.supervised.up();
+      const handedOn = await this.#ask(other, "recollectFor", { host }).then(
+        () => true,
+        () => false,
+      );
+      if (handedOn) return;
+    }
+  }
+
+  #go(each: HostedHost): void {
+    each.supervised.run();
+    each.supervised.post({ type: "go" });
+    if (each.stored !== undefined) each.supervised.post({ type: "stored", ...each.stored });
+  }
+
+  #askOpen(host: number): AskOpen {
+    return (ask, opened, failed) => this.#askThen(host, "open", ask, opened, failed);
   }
 
   #flush(): void {
     this.#flushScheduled = false;
-    for (const { batch, line } of this.#hosts) {
+    for (const { batch, supervised } of this.#hosts) {
       if (batch.isEmpty) continue;
       const taken = batch.take();
-      line.post({ type: "frames", ...taken }, [taken.batch.buffer]);
+      supervised.post({ type: "frames", ...taken }, [taken.batch.buffer]);
     }
   }
 
@@ -296,12 +365,13 @@ export class Hosts implements LiveData, Channels {
     resolve: (answer: HostQuestions[Kind]["answer"]) => void,
     reject: (error: WeirError) => void,
   ): void {
-    const running = this.#hosts[host];
-    assert(running !== undefined, `there is no host ${host}`);
-    if (running.state === "failed" || running.state === "stopped") return reject(new WeirError("WEIR_HOST_FAILED"));
+    const supervised = this.#hosts[host]?.supervised;
+    assert(supervised !== undefined, `there is no host ${host}`);
+    const answers = supervised.state === "running" || (supervised.takesFrames && !METRIC_QUESTIONS.has(kind));
+    if (!answers) return reject(new WeirError("WEIR_HOST_FAILED"));
     const id = ++this.#lastQuestion;
     this.#questions.set(id, { host, resolve: resolve as (answer: unknown) => void, reject });
-    running.line.post({ type: "ask", id, kind, ask });
+    supervised.post({ type: "ask", id, kind, ask });
   }
 
   #takeQuestion(id: number): OpenQuestion | undefined {
@@ -315,12 +385,16 @@ function errorOf(code: string, message: string): WeirError {
   return new WeirError(isErrorCode(code) ? code : "WEIR_INTERNAL", message);
 }
 
-function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: WeirError) => void } {
-  let resolve: (value: T) => void = () => undefined;
-  let reject: (error: WeirError) => void = () => undefined;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
+/** Resolves after the time or when the signal aborts. */
+function pause(environment: HostEnvironment, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const over = (): void => {
+      cancel();
+      signal.removeEventListener("abort", over);
+      resolve();
+    };
+    const cancel = environment.every(Math.max(1, ms), over);
+    signal.addEventListener("abort", over);
   });
-  return { promise, resolve, reject };
 }

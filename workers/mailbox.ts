@@ -41,25 +41,31 @@ export class Mailbox {
     this.#bytes += frame.bytes.length;
   }
 
+  clear(): void {
+    this.#queues.clear();
+    this.#frames = 0;
+    this.#bytes = 0;
+  }
+
   /** The frames of the next turn. Every tenant that waits has its part in one of the next few. */
-  take(): HandedFrame[] {
+  take(framesMax: number = limits.turnFramesMax): HandedFrame[] {
     const taken: HandedFrame[] = [];
     const tenants = [...this.#queues.keys()];
     const shareBytes = tenants.length > 1 ? limits.turnBytesPerTenantMax : limits.turnBytesMax;
     let leftBytes: number = limits.turnBytesMax;
     for (const tenant of tenants) {
-      if (leftBytes <= 0 || taken.length >= limits.turnFramesMax) break;
-      leftBytes -= this.#takeFrom(tenant, Math.min(shareBytes, leftBytes), taken);
+      if (leftBytes <= 0 || taken.length >= framesMax) break;
+      leftBytes -= this.#takeFrom(tenant, Math.min(shareBytes, leftBytes), taken, framesMax);
     }
     return taken;
   }
 
   /** Moves frames of a tenant into the turn until they make up `bytesMax`, one at least; returns their bytes. */
-  #takeFrom(tenant: TenantId, bytesMax: number, taken: HandedFrame[]): number {
+  #takeFrom(tenant: TenantId, bytesMax: number, taken: HandedFrame[], framesMax: number): number {
     const queue = this.#queues.get(tenant);
     if (queue === undefined) return 0;
     let bytes = 0;
-    while (bytes < bytesMax && taken.length < limits.turnFramesMax) {
+    while (bytes < bytesMax && taken.length < framesMax) {
       const frame = queue.frames[queue.next];
       if (frame === undefined) break;
       queue.next++;

@@ -2,6 +2,7 @@
 import type { CollectedPartials } from "../actors/partition.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import type { FrameMark, RecordMark } from "./poison.ts";
 import type {
   ChannelAddress,
   ChannelOpening,
@@ -24,6 +25,8 @@ export interface HostQuestions {
     ask: { tenant: TenantId; definitions: readonly MetricDefinition[]; ingestTimeMs: number };
     answer: readonly string[];
   };
+  /** Hand on again all that belongs to the metric actors of a host; answered when it is on its way. */
+  recollectFor: { ask: { host: number }; answer: null };
   /** Hand on again all there is of some metrics. */
   recollect: { ask: { tenant: TenantId; metrics: readonly string[] }; answer: null };
   query: { ask: { tenant: TenantId; queries: readonly LiveQuery[] }; answer: readonly LiveAnswer[] };
@@ -48,6 +51,8 @@ export type ToHost =
   | { readonly type: "go" }
   /** What the warehouse has: records of this host's journal up to `offset`, entries of its pane feed up to `rows`. */
   | { readonly type: "stored"; readonly offset: number; readonly rows: number }
+  /** Close what you hold, as it is, and end. */
+  | { readonly type: "end" }
   | { readonly type: "ask"; readonly id: number; readonly kind: QuestionKind; readonly ask: unknown };
 
 /** What became of one frame, or of a host's share of it. */
@@ -70,8 +75,21 @@ export type FromHost =
   | { readonly type: "answer"; readonly id: number; readonly answer: unknown }
   | { readonly type: "refusal"; readonly id: number; readonly code: string; readonly message: string }
   | { readonly type: "status"; readonly status: HostStatus }
+  /** While a host is careful: this frame is about to be applied alone; undefined: it was. */
+  | { readonly type: "applying"; readonly frame: FrameMark | undefined }
   /** The host has stopped: its state can no longer be trusted. */
-  | { readonly type: "failed"; readonly code: string; readonly message: string };
+  | ({ readonly type: "failed" } & HostFailure);
+
+/** Why a host has stopped. */
+export interface HostFailure {
+  readonly code: string;
+  readonly message: string;
+  /** The failed environment is one that all hosts have open: all must let go of it. */
+  readonly shared?: boolean;
+  /** What was being applied: a frame that was alone in its turn, or a record of the replay. */
+  readonly frame?: FrameMark;
+  readonly record?: RecordMark;
+}
 
 /** One end of the line between main and host. */
 export interface HostLine<Out, In> {

@@ -7,7 +7,9 @@ import type { HostEnvironment } from "./environment.ts";
 import { hostOfPartition, type HostOptions } from "./host-options.ts";
 import { MetricHost, type MetricHostOptions } from "./metric-host.ts";
 import { PartitionHost, type PartitionHostOptions } from "./partition-host.ts";
-import { recover } from "./recover.ts";
+import { PoisonFrames } from "./poison.ts";
+import { recover, type ReplayProgress } from "./recover.ts";
+import { addSkipped, readSkipped } from "../storage/skipped-records.ts";
 import { Snapshots } from "./snapshots.ts";
 
 export interface OpenHost {
@@ -18,16 +20,38 @@ export interface OpenHost {
   readonly metricHost: MetricHost;
   readonly snapshots: Snapshots;
   readonly replayedRecords: number;
+  /** The store that all hosts share has failed. */
+  readonly sharedFailed: boolean;
   close(): Promise<void>;
+  /** After a failure: closes everything as it is on disk. Nothing that waits for a commit leaves. */
+  abandon(): Promise<void>;
 }
 
-type Deliveries = Pick<PartitionHostOptions, "stages" | "deliverOutcomes" | "deliverPartials" | "fail"> &
-  Pick<MetricHostOptions, "deliverDeltas">;
+export type Deliveries = Pick<PartitionHostOptions, "stages" | "deliverOutcomes" | "deliverPartials" | "fail" | "applying"> &
+  Pick<MetricHostOptions, "deliverDeltas"> & { readonly progress: ReplayProgress };
 
+/** When it rejects, everything that it had opened is closed again. */
 export async function openHost(options: HostOptions, environment: HostEnvironment, deliveries: Deliveries): Promise<OpenHost> {
-  const { host, hosts, partitionCount, rules } = options;
+  const opened: { close(): Promise<void> }[] = [];
+  const keep = <Opened extends { close(): Promise<void> }>(each: Opened): Opened => {
+    opened.push(each);
+    return each;
+  };
+  try {
+    const openJournal = (path: string): Journal => keep(environment.openJournal(path));
+    const openStore = (path: string, how?: { fresh?: boolean }): Store => keep(environment.openStore(path, how));
+    return await recoverHost(options, { ...environment, openJournal, openStore }, deliveries);
+  } catch (error) {
+    await Promise.all(opened.map((each) => each.close()));
+    throw error;
+  }
+}
+
+async function recoverHost(options: HostOptions, environment: HostEnvironment, deliveries: Deliveries): Promise<OpenHost> {
+  const { host, hosts, partitionCount, rules, again } = options;
+  const pathOf = (journalHost: number): string => options.journalPaths[journalHost] ?? "";
   const plans = new MetricPlans();
-  const journal = environment.openJournal(options.journalPaths[host] ?? "");
+  const journal = environment.openJournal(pathOf(host));
   const metricStore = environment.openStore(options.metricsPath, { fresh: hosts > 1 });
   const mine = options.partitionPaths
     .filter(({ id }) => hostOfPartition(id, hosts) === host)
@@ -35,13 +59,16 @@ export async function openHost(options: HostOptions, environment: HostEnvironmen
       const store = environment.openStore(path);
       return { store, partition: new Partition(id as PartitionId, host, rules, plans, store) };
     });
+  for (const { host: journalHost, offset } of again?.skip ?? []) addSkipped(pathOf(journalHost), offset);
   const { replayedRecords, definitions } = await recover({
     host,
     partitionCount,
     rules,
     journal,
     partitions: mine,
-    readOther: (other, from) => environment.readJournal(options.journalPaths[other] ?? "", from),
+    readOther: (other, from) => environment.readJournal(pathOf(other), from),
+    skippedOf: (journalHost) => readSkipped(pathOf(journalHost)),
+    progress: deliveries.progress,
   });
 
   const partitions = new Map(mine.map(({ partition }) => [partition.id, partition]));
@@ -57,6 +84,7 @@ export async function openHost(options: HostOptions, environment: HostEnvironmen
     ...deliveries,
   });
   const deliverDefinitions = metricHost.define.bind(metricHost);
+  const poison = again === undefined ? undefined : { frames: new PoisonFrames(again.poison), keptBy: host as PartitionId };
   const partitionHost = new PartitionHost({
     partitionCount,
     partitions,
@@ -64,6 +92,7 @@ export async function openHost(options: HostOptions, environment: HostEnvironmen
     deliverDefinitions,
     soon: environment.soon,
     ...deliveries,
+    ...(poison === undefined ? {} : { poison }),
   });
   for (const [tenant, metrics] of definitions) {
     partitionHost.knowDefinitions(tenant, metrics);
@@ -71,9 +100,26 @@ export async function openHost(options: HostOptions, environment: HostEnvironmen
   }
   for (const partition of partitions.values()) partition.recollect();
   const snapshots = new Snapshots(journal, mine, options.journalRetentionMs);
-  const close = async (): Promise<void> => {
-    await journal.close();
-    await Promise.all([...stores.values(), metricStore].map((store) => store.close()));
+  const closeStores = (): Promise<unknown> => Promise.all([...stores.values(), metricStore].map((store) => store.close()));
+  return {
+    partitions,
+    journal,
+    stores,
+    partitionHost,
+    metricHost,
+    snapshots,
+    replayedRecords,
+    get sharedFailed() {
+      return metricStore.hasFailed ?? false;
+    },
+    async close() {
+      await journal.close();
+      await closeStores();
+    },
+    async abandon() {
+      partitionHost.abandon();
+      await (journal.abandon?.() ?? journal.close());
+      await closeStores();
+    },
   };
-  return { partitions, journal, stores, partitionHost, metricHost, snapshots, replayedRecords, close };
 }

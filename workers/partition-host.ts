@@ -23,6 +23,7 @@ import { passPoint } from "./crash-points.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { HostOutcome } from "./messages.ts";
+import type { PoisonFrames } from "./poison.ts";
 import type { EventResult } from "./ports.ts";
 import { RecordArena } from "./record-arena.ts";
 import type { StageTimes } from "./stage-times.ts";
@@ -42,8 +43,12 @@ export interface PartitionHostOptions {
   readonly deliverDefinitions: (tenant: TenantId, definitions: readonly MetricDefinition[]) => void;
   /** Runs work in a later turn of the event loop. */
   readonly soon?: (work: () => void) => void;
-  /** State and journal may differ from here on: the host must not go on. */
-  readonly fail: (error: unknown) => void;
+  /** State and journal may differ from here on: the host must not go on. `frames`: what was being applied. */
+  readonly fail: (error: unknown, frames?: readonly HandedFrame[]) => void;
+  /** Frames that are refused without being looked at, and the partition that keeps them. */
+  readonly poison?: { readonly frames: PoisonFrames; readonly keptBy: PartitionId };
+  /** Called around each turn while the host is careful: what it applies, then undefined. */
+  readonly applying?: (frame: HandedFrame | undefined) => void;
 }
 
 export class PartitionHost {
@@ -58,6 +63,8 @@ export class PartitionHost {
   #turnScheduled = false;
   #uncommittedTurns = 0;
   #failed = false;
+  /** One frame a turn, each announced: so that there is one suspect when a turn fails (`poison.ts`). */
+  careful = false;
   /** What may leave once the journal is durable up to `offset`; ascending. */
   #held: { offset: Offset; release: () => void }[] = [];
 
@@ -104,14 +111,17 @@ export class PartitionHost {
 
   /** One turn: everything that waits, up to a limit, becomes part of the state and of one commit. */
   async turn(): Promise<void> {
-    const frames = this.#mailbox.take();
+    if (this.#failed) return;
+    const frames = this.#mailbox.take(this.careful ? 1 : limits.turnFramesMax);
     try {
+      if (this.careful) this.#options.applying?.(frames[0]);
       const outcomes = this.#process(frames);
       const spent = spentBuffers(frames);
       this.#hold(() => this.#options.deliverOutcomes(outcomes, spent));
+      if (this.careful) this.#options.applying?.(undefined);
       passPoint("after-append");
     } catch (error) {
-      this.#stop(error);
+      this.#stop(error, frames);
       return;
     }
     await this.#commit();
@@ -135,15 +145,22 @@ export class PartitionHost {
     await this.#commit();
   }
 
+  /** Nothing that is held leaves any more, and nothing is applied. */
+  abandon(): void {
+    this.#failed = true;
+    this.#held = [];
+    this.#mailbox.clear();
+  }
+
   #process(handed: readonly HandedFrame[]): HostOutcome[] {
-    const { partitionCount, stages } = this.#options;
+    const { partitionCount, stages, poison } = this.#options;
     const started = performance.now();
     const first = this.#journal.appendedOffset + 1;
-    const frames = handed.map((frame, index): FrameInTurn => ({
-      frame,
-      columns: this.#read(frame),
-      offset: (first + index) as Offset,
-    }));
+    const frames = handed.map((frame, index): FrameInTurn => {
+      const offset = (first + index) as Offset;
+      if (poison?.frames.has(frame) !== true) return { frame, columns: this.#read(frame), offset };
+      return { frame, columns: new WeirError("WEIR_FRAME_POISONED"), offset, keptBy: poison.keptBy };
+    });
     const read = performance.now();
     applyTurn(frames, this.#partitions, partitionCount);
     const applied = performance.now();
@@ -182,9 +199,11 @@ export class PartitionHost {
 
   #scheduleTurn(): void {
     if (this.#turnScheduled || this.#failed || this.#mailbox.frames === 0) return;
-    if (this.#uncommittedTurns >= limits.uncommittedTurnsMax) return;
+    // Small turns share a commit as the frames of a large one do.
+    if (this.#uncommittedTurns >= (this.careful ? limits.turnFramesMax : limits.uncommittedTurnsMax)) return;
     // A commit costs the time of dozens of events: while one runs, a few frames wait for its end and share the next.
-    if (this.#uncommittedTurns > 0 && this.#mailbox.frames < limits.turnFramesWorthwhile) return;
+    const isWorthwhile = this.careful || this.#mailbox.frames >= limits.turnFramesWorthwhile;
+    if (this.#uncommittedTurns > 0 && !isWorthwhile) return;
     this.#turnScheduled = true;
     // After the messages that are already here: they share the turn and its commit.
     this.#soon(() => {
@@ -226,11 +245,10 @@ export class PartitionHost {
   }
 
   /** What is held is never released: its fate is for the journal to tell after a restart. */
-  #stop(error: unknown): void {
+  #stop(error: unknown, frames: readonly HandedFrame[] = []): void {
     if (this.#failed) return;
-    this.#failed = true;
-    this.#held = [];
-    this.#options.fail(error);
+    this.abandon();
+    this.#options.fail(error, frames);
   }
 }
 

@@ -7,3 +7,5 @@ import { runHost } from "./partition-worker.ts";
 
 assert(parentPort !== null, "runs in a worker thread");
 await runHost(workerData as HostOptions, threadLine(parentPort));
+// Its environments are closed: the thread may end, and a next life of the host open them.
+parentPort.close();

@@ -5,17 +5,21 @@
  *   tick   -> changed partials -> MetricHost here, or the line to the host of the metric
  *   tick   -> changed channels -> deltas back;   changed panes -> rows in the metric store
  *   tick   -> snapshots, journal trimmed
+ *
+ * It ends when it is drained, told to, or when something fails: then what is on disk is all that counts, everything is closed
+ * as it is, and the main thread opens the host anew (`supervise-host.ts`).
  */
 import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
 import type { CollectedPartials } from "../actors/partition.ts";
 import { answerQuestion } from "./answer.ts";
 import { realEnvironment, type HostEnvironment } from "./environment.ts";
-import { unpackFrames } from "./hand-off.ts";
+import { unpackFrames, type HandedFrame } from "./hand-off.ts";
 import type { HostOptions } from "./host-options.ts";
 import { statusOf } from "./host-status.ts";
-import type { FromHost, HostLine, ToHost } from "./messages.ts";
-import { openHost, type OpenHost } from "./open-host.ts";
+import type { FromHost, HostFailure, HostLine, ToHost } from "./messages.ts";
+import { openHost, type Deliveries, type OpenHost } from "./open-host.ts";
+import { markOf, type RecordMark } from "./poison.ts";
 import { shareOf } from "./route-partials.ts";
 import { newStageTimes, stageFigures } from "./stage-times.ts";
 
@@ -24,7 +28,10 @@ const STATUS_EVERY_MS = 1_000;
 /** Handing on partials takes at most about a tenth of a host's time, unless that would make them a second late. */
 const COLLECT_REST_FACTOR = 9;
 const COLLECT_REST_MS_MAX = 1_000;
+/** For so long after a failure frames are applied one by one: senders send again at once what was not answered. */
+const CAREFUL_MS = 30_000;
 
+/** Resolves when the host has ended and its environments are closed. */
 export async function runHost(
   options: HostOptions,
   line: HostLine<FromHost, ToHost>,
@@ -34,13 +41,20 @@ export async function runHost(
   const timers: (() => void)[] = [];
   let state: "starting" | "running" | "failed" | "stopped" = "starting";
   let host: OpenHost | undefined;
+  const progress: Deliveries["progress"] = {};
+  let finish: () => void = () => undefined;
+  const over = new Promise<void>((resolve) => (finish = resolve));
 
-  const fail = (error: unknown): void => {
-    if (state === "failed" || state === "stopped") return;
-    state = "failed";
+  /** False when it was over already. */
+  const end = (how: "failed" | "stopped"): boolean => {
+    if (state === "failed" || state === "stopped") return false;
+    state = how;
     for (const cancel of timers) cancel();
-    const code = error instanceof WeirError ? error.code : "WEIR_INTERNAL";
-    line.post({ type: "failed", code, message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    if (how === "failed") finish();
+    return true;
+  };
+  const fail = (error: unknown, frames: readonly HandedFrame[] = []): void => {
+    if (end("failed")) line.post({ type: "failed", ...failureOf(error, frames, progress.record, host) });
   };
   const guarded = (work: () => void | Promise<void>) => (): void => {
     if (state === "running") Promise.resolve().then(work).catch(fail);
@@ -57,6 +71,7 @@ export async function runHost(
   /** What came before the host was open: partials of hosts that recovered sooner. */
   const early: ToHost[] = [];
   const handle = (message: ToHost): void => {
+    if (message.type === "end") return void end("failed");
     if (state === "failed") return;
     if (host === undefined) {
       early.push(message);
@@ -85,10 +100,11 @@ export async function runHost(
       if (kind === "drain") await drain(open);
       const result = kind === "drain" ? null : await answerQuestion(open, options, kind, ask, environment.now());
       line.post({ type: "answer", id, answer: result });
+      if (kind === "drain") finish();
     } catch (error) {
       const code = error instanceof WeirError ? error.code : "WEIR_INTERNAL";
       line.post({ type: "refusal", id, code, message: error instanceof Error ? error.message : String(error) });
-      if (!(error instanceof WeirError)) fail(error);
+      if (code === "WEIR_JOURNAL_COMMIT_FAILED" || !(error instanceof WeirError)) fail(error);
     }
   };
 
@@ -99,29 +115,16 @@ export async function runHost(
     await open.metricHost.writeRows();
     // One that is under way may have begun before the last records.
     await open.snapshots.takeFresh(environment.now());
-    state = "stopped";
-    await open.close();
+    if (end("stopped")) await open.close();
   };
 
-  const every = (ms: number, work: (open: OpenHost) => void | Promise<void>): void => {
-    const guardedWork = guarded(() => (host === undefined ? undefined : work(host)));
-    timers.push(environment.every(ms, guardedWork));
+  const every = (ms: number, action: () => void | Promise<void>): void => {
+    timers.push(environment.every(ms, guarded(action)));
   };
 
-  line.onMessage(handle);
-  try {
-    host = await openHost(options, environment, {
-      stages,
-      deliverOutcomes: (outcomes, spent) => line.post({ type: "outcomes", outcomes, spent }, spent),
-      deliverPartials,
-      deliverDeltas: (deltas) => line.post({ type: "deltas", deltas }),
-      fail,
-    });
-    for (const message of early.splice(0)) handle(message);
-    await host.partitionHost.collect();
-    state = "running";
+  const work = (open: OpenHost): void => {
     let restUntilMs = 0;
-    every(options.partialEveryMs, async (open) => {
+    every(options.partialEveryMs, async () => {
       const startedMs = environment.elapsed();
       if (startedMs < restUntilMs) return;
       await open.partitionHost.collect();
@@ -130,20 +133,58 @@ export async function runHost(
       const restMs = (environment.elapsed() - startedMs) * COLLECT_REST_FACTOR;
       restUntilMs = startedMs + Math.min(restMs, COLLECT_REST_MS_MAX);
     });
-    every(ROWS_EVERY_MS, (open) => open.metricHost.writeRows());
-    every(options.snapshotEveryMs, (open) => open.snapshots.take(environment.now()));
-    const postStatus = (open: OpenHost): void =>
-      line.post({ type: "status", status: statusOf(open, options, stageFigures(stages)) });
-    every(STATUS_EVERY_MS, async (open) => {
-      postStatus(open);
+    every(ROWS_EVERY_MS, () => open.metricHost.writeRows());
+    every(options.snapshotEveryMs, () => open.snapshots.take(environment.now()));
+    const postStatus = (): void => line.post({ type: "status", status: statusOf(open, options, stageFigures(stages)) });
+    every(STATUS_EVERY_MS, async () => {
+      postStatus();
       // Dead letters wait in memory for a snapshot: a flood of them brings it forward.
       if (deadLetterBytes(open) > limits.pendingDeadLetterBytesMax) await open.snapshots.take(environment.now());
     });
-    postStatus(host);
-    line.post({ type: "recovered", replayedRecords: host.replayedRecords });
+    if (options.again !== undefined) every(CAREFUL_MS, () => void (open.partitionHost.careful = false));
+    postStatus();
+  };
+
+  line.onMessage(handle);
+  try {
+    host = await openHost(options, environment, {
+      stages,
+      progress,
+      deliverOutcomes: (outcomes, spent) => line.post({ type: "outcomes", outcomes, spent }, spent),
+      deliverPartials,
+      deliverDeltas: (deltas) => line.post({ type: "deltas", deltas }),
+      applying: (frame) => line.post({ type: "applying", frame: frame === undefined ? undefined : markOf(frame) }),
+      fail,
+    });
+    host.partitionHost.careful = options.again !== undefined;
+    for (const message of early.splice(0)) handle(message);
+    await host.partitionHost.collect();
+    if (state === "starting") {
+      state = "running";
+      work(host);
+      line.post({ type: "recovered", replayedRecords: host.replayedRecords });
+    }
   } catch (error) {
     fail(error);
   }
+  await over;
+  await host?.abandon();
+}
+
+function failureOf(
+  error: unknown,
+  frames: readonly HandedFrame[],
+  record: RecordMark | undefined,
+  host: OpenHost | undefined,
+): HostFailure {
+  const [frame] = frames;
+  return {
+    code: error instanceof WeirError ? error.code : "WEIR_INTERNAL",
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    shared: host?.sharedFailed ?? false,
+    ...(frame !== undefined && frames.length === 1 ? { frame: markOf(frame) } : {}),
+    ...(record === undefined ? {} : { record }),
+  };
 }
 
 function deadLetterBytes(host: OpenHost): number {

@@ -133,15 +133,16 @@ export type ChannelOpening =
 
 export interface Channels {
   /**
-   * `opened` is called once, in order with `onDelta`: a socket that starts to listen to the topic inside the call misses
-   * nothing and sees nothing twice. Each `open` is to be matched by one `close`.
+   * `opened` is called in order with `onDelta`: a socket that starts to listen to the topic inside the call misses nothing and
+   * sees nothing twice. It is called once, and again with a new snapshot when the channel's host has come back after a
+   * failure. Each `open` that was not refused is to be matched by one `close` with the same `opened`.
    */
   open(
     address: ChannelAddress,
     since: { epoch: string; seq: number } | undefined,
     opened: (opening: ChannelOpening) => void,
   ): void;
-  close(address: ChannelAddress): void;
+  close(address: ChannelAddress, opened: (opening: ChannelOpening) => void): void;
   /** Ready msgpack `delta` frames, one for all who listen to the topic. */
   onDelta(handler: (topic: string, frame: Uint8Array) => void): void;
 }
@@ -176,6 +177,24 @@ export interface LiveData {
   /** Resolves when every host has the definitions in its journal. Events published later are seen by exactly these. */
   define(tenant: TenantId, definitions: readonly MetricDefinition[]): Promise<void>;
   clock(tenant: TenantId): Promise<TenantClock>;
+}
+
+/** How often a host has failed and what becomes of it, for `/metrics` and `/readyz`. */
+export interface HostSupervision {
+  readonly host: number;
+  /** `failed`: it is down; it is opened again at `nextAttemptMs`. */
+  readonly state: HostStatus["state"];
+  /** It takes frames. A host that has come back does so before it answers questions. */
+  readonly takesFrames: boolean;
+  /** Since the start of the process. */
+  readonly restarts: number;
+  /** In a row. */
+  readonly failures: number;
+  /** It has failed more often in a row than it may; it is still tried. */
+  readonly gaveUp: boolean;
+  readonly nextAttemptMs: number | null;
+  /** The code of the last failure. */
+  readonly lastError: string | null;
 }
 
 /** Figures of one host, for `/metrics` and `/readyz`. */

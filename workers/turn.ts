@@ -15,9 +15,11 @@ import type { HandedFrame } from "./hand-off.ts";
 
 const MALFORMED = verdictOf("WEIR_FRAME_MALFORMED");
 const TOO_MANY_EVENTS = verdictOf("WEIR_FRAME_TOO_MANY_EVENTS");
+const POISONED = verdictOf("WEIR_FRAME_POISONED");
 
 /** The verdict of a frame of which nothing was taken. */
 export function verdictOfRefused({ code }: WeirError): number {
+  if (code === "WEIR_FRAME_POISONED") return POISONED;
   return code === "WEIR_FRAME_TOO_MANY_EVENTS" ? TOO_MANY_EVENTS : MALFORMED;
 }
 
@@ -27,6 +29,8 @@ export interface FrameInTurn {
   /** An error: nothing of it could be decoded. */
   readonly columns: EventColumns | WeirError;
   readonly offset: Offset;
+  /** The partition that keeps it when nothing of it was taken; by default that of an empty session id. */
+  readonly keptBy?: PartitionId;
 }
 
 /** Rows of one partition: frame and row in one number, so that the list holds small integers only. */
@@ -52,8 +56,8 @@ export function applyTurn(
 
 function sortRows(frames: readonly FrameInTurn[], partitionCount: number): (number[] | undefined)[] {
   const sorted = new Array<number[] | undefined>(partitionCount).fill(undefined);
-  frames.forEach(({ frame, columns }, index) => {
-    const rows = columns instanceof WeirError ? [partitionOf(frame.tenant, "", partitionCount)] : columns.partitions;
+  frames.forEach(({ frame, columns, keptBy }, index) => {
+    const rows = columns instanceof WeirError ? [keptBy ?? partitionOf(frame.tenant, "", partitionCount)] : columns.partitions;
     for (let row = 0; row < rows.length; row++) {
       const packed = (index << ROW_BITS) | row;
       const list = sorted[rows[row] ?? 0];

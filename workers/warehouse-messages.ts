@@ -13,11 +13,15 @@ export interface WarehouseThreadOptions {
   readonly flushMs: number;
   /** 0: for ever. */
   readonly eventsTtlDays: number;
+  /** How far back it sends again after a restart of QuestDB that may have lost rows; 0: not at all. */
+  readonly safetyTailMs: number;
 }
 
 /** `url` may carry `user:password@`; undefined: nowhere to write to for now. */
 export type ToWarehouse =
   | { readonly type: "target"; readonly url: string | undefined }
+  /** QuestDB has been started anew since rows were written to it. `lossy`: rows may be gone, send the safety tail again. */
+  | { readonly type: "restarted"; readonly started: string; readonly lossy: boolean }
   /** Write all there is, then answer. */
   | { readonly type: "flush"; readonly id: number }
   | { readonly type: "stop" };
@@ -25,5 +29,9 @@ export type ToWarehouse =
 export type FromWarehouse =
   | { readonly type: "status"; readonly status: WriterStatus }
   | { readonly type: "flushed"; readonly id: number; readonly error: string | undefined }
+  /** The safety tail is being sent again, from where it stood then. */
+  | { readonly type: "rewound"; readonly toMs: number }
+  /** Its own store cannot be written: the thread ends, and a new one opens it anew. */
+  | { readonly type: "broken"; readonly message: string }
   | { readonly type: "refused"; readonly table: string; readonly message: string }
   | { readonly type: "stopped" };

@@ -12,6 +12,7 @@ import { QuestDbWarehouse } from "../storage/questdb/sender.ts";
 import { createTables, tables } from "../storage/questdb/tables.ts";
 import { PaneSource, SessionSource } from "./feed-sources.ts";
 import { JournalSource } from "./journal-source.ts";
+import { SafetyTail } from "./safety-tail.ts";
 import type { FromWarehouse, ToWarehouse, WarehouseThreadOptions } from "./warehouse-messages.ts";
 import { WarehouseWriter } from "./warehouse-writer.ts";
 
@@ -29,7 +30,10 @@ const partitions = options.partitionPaths.map(({ id, path }) => ({ id, store: Lm
 const stopping = new AbortController();
 let target: string | undefined;
 
+let restarted: Extract<ToWarehouse, { type: "restarted" }> | undefined;
+
 async function connect(signal: AbortSignal): Promise<Warehouse> {
+  await takeRestart();
   if (target === undefined) throw new WeirError("WEIR_QUESTDB_UNREACHABLE", "It has not started yet.");
   const { origin, username, password } = new URL(target);
   const access = { url: origin, ...(username === "" ? {} : { user: username, password }) };
@@ -43,13 +47,44 @@ async function connect(signal: AbortSignal): Promise<Warehouse> {
   return new QuestDbWarehouse(access);
 }
 
+const sources = [
+  ...journals.map((journal, host) => new JournalSource(host, journal, options.partitionCount)),
+  ...partitions.map(({ id, store }) => new SessionSource(id, store, options.sessionGapMs, now)),
+  ...options.journalPaths.map((_, host) => new PaneSource(host, metricStore, now)),
+];
+const tail = new SafetyTail({
+  kept: {
+    get: (name) => control.warehouseOffset(name),
+    set: (positions) => control.setWarehouseOffsets(positions).catch(breakOff),
+    marks: () => control.warehouseMarks(),
+    mark: (mark, forgetBeforeMs) => control.markWarehouse(mark, forgetBeforeMs).catch(breakOff),
+  },
+  names: sources.map(({ name }) => name),
+  tailMs: options.safetyTailMs,
+  now,
+});
+
+/** A commit of the control store has failed, on a full disk for one. It takes nothing more until it is opened anew. */
+function breakOff(error: unknown): never {
+  post({ type: "broken", message: String(error) });
+  void stop();
+  throw error;
+}
+
+/** Between two passes of the writer: nothing is on its way while positions move back. */
+async function takeRestart(): Promise<void> {
+  const taken = restarted;
+  if (taken === undefined) return;
+  const toMs = taken.lossy ? await tail.rewind() : undefined;
+  await control.setWarehouseServer(taken.started).catch(breakOff);
+  // Another one may have come meanwhile.
+  if (restarted === taken) restarted = undefined;
+  if (toMs !== undefined) post({ type: "rewound", toMs });
+}
+
 const writer = new WarehouseWriter({
-  sources: [
-    ...journals.map((journal, host) => new JournalSource(host, journal, options.partitionCount)),
-    ...partitions.map(({ id, store }) => new SessionSource(id, store, options.sessionGapMs, now)),
-    ...options.journalPaths.map((_, host) => new PaneSource(host, metricStore, now)),
-  ],
-  positions: { get: (name) => control.warehouseOffset(name), set: (positions) => control.setWarehouseOffsets(positions) },
+  sources,
+  positions: tail,
   connect,
   flushRows: options.flushRows,
   flushMs: options.flushMs,
@@ -66,6 +101,10 @@ port.on("message", (message: ToWarehouse) => {
     case "target":
       target = message.url;
       return;
+    case "restarted":
+      restarted = message;
+      writer.reconnect();
+      return;
     case "flush":
       writer.requestFlush().then(
         () => post({ type: "flushed", id: message.id, error: undefined }),
@@ -78,6 +117,7 @@ port.on("message", (message: ToWarehouse) => {
 });
 
 async function stop(): Promise<void> {
+  if (stopping.signal.aborted) return;
   stopping.abort();
   await running;
   await Promise.all([control, metricStore, ...journals, ...partitions.map(({ store }) => store)].map((each) => each.close()));

@@ -29,7 +29,7 @@ export interface RowBatch {
   readonly rows: number;
 }
 
-/** Where positions are kept; `set` resolves when they are durable. */
+/** Where positions are kept; `set` resolves when they are durable, and rejects as a store's commit does. */
 export interface Positions {
   get(name: string): number;
   set(positions: ReadonlyMap<string, number>): Promise<void>;
@@ -68,6 +68,7 @@ const RETRY_MS_MAX = 10_000;
 export class WarehouseWriter {
   readonly #options: WarehouseWriterOptions;
   #warehouse: Warehouse | undefined;
+  #reconnect = false;
   #rowsWritten = 0;
   #rowsRefused = 0;
   #caughtUpMs = 0;
@@ -81,11 +82,16 @@ export class WarehouseWriter {
     this.#options = options;
   }
 
-  /** Runs until aborted. */
+  /**
+   * Runs until aborted. Rejects when a commit of the positions failed: their store takes nothing more, so the writer has to be
+   * made anew, on a store that was opened anew.
+   */
   async run(signal: AbortSignal): Promise<void> {
     let retryMs = RETRY_MS_MIN;
     while (!signal.aborted) {
       try {
+        if (this.#reconnect) await this.#disconnect();
+        this.#reconnect = false;
         this.#warehouse ??= await this.#options.connect(signal);
         const wrote = await this.#pass(this.#warehouse, signal);
         if (!wrote) this.#caughtUpMs = this.#options.now();
@@ -98,6 +104,7 @@ export class WarehouseWriter {
         this.#lastError = error instanceof Error ? error.message : String(error);
         for (const { reject } of this.#flushRequests.splice(0)) reject(error);
         await this.#disconnect();
+        if (error instanceof WeirError && error.code === "WEIR_JOURNAL_COMMIT_FAILED") throw error;
         this.#report("pending");
         await this.#options.sleep(retryMs, signal);
         retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
@@ -105,6 +112,11 @@ export class WarehouseWriter {
     }
     for (const { reject } of this.#flushRequests.splice(0)) reject(signal.reason);
     await this.#disconnect();
+  }
+
+  /** Connects anew before the next pass. */
+  reconnect(): void {
+    this.#reconnect = true;
   }
 
   /** Resolves once everything that is there by now has been written; rejects when that fails. */

@@ -35,8 +35,11 @@ export async function overload(options: BenchOptions, progress: (line: string) =
       LoadDriver.start({ url: server.streamUrl, key, codec: server.codec, connections }, workload).then(({ driver }) => driver);
     const measured = async (driver: LoadDriver, frames: number, mode: RunMode): Promise<Figures> => {
       const watch = watchServer(server);
-      const run = await driver.run(frames, mode).finally(() => watch.stop());
-      return { ...figuresOf(run), ...watch.figures() };
+      try {
+        return figuresOf(await driver.run(frames, mode), await watch.stop());
+      } finally {
+        await watch.stop();
+      }
     };
     const workload = { ...canonicalWorkload, nowMs: Date.now() };
     const driver = await start(server.key, FULL.connections, workload);
@@ -68,18 +71,19 @@ export async function overload(options: BenchOptions, progress: (line: string) =
   }
 }
 
-function figuresOf(run: RunFigures): Figures {
+function figuresOf(run: RunFigures, watched: Figures): Figures {
   const events = run.successfulEvents + run.failedEvents;
   return {
     eventsPerSecond: (events / run.durationMs) * 1_000,
     ackP50Ms: run.ackP50Ms,
     ackP99Ms: run.ackP99Ms,
     refusedFrames: run.refusedFrames,
+    ...watched,
   };
 }
 
 /** Its memory, and how fast it answers a reader's question, until stopped. */
-function watchServer(server: WeirServer): { stop(): Promise<void>; figures(): Figures } {
+function watchServer(server: WeirServer): { stop(): Promise<Figures> } {
   const client = connect({ url: server.url, key: server.key });
   const answerMs: number[] = [];
   let memoryBytesMax = 0;
@@ -98,8 +102,6 @@ function watchServer(server: WeirServer): { stop(): Promise<void>; figures(): Fi
       running = false;
       await watching;
       await client.close();
-    },
-    figures() {
       const sorted = Float64Array.from(answerMs).sort();
       return {
         memoryMiBMax: memoryBytesMax / MIB,

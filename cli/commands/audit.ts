@@ -1,7 +1,9 @@
 /** `weir audit`: proves that the ledger balances, offline on a data directory or beside a running server. */
 import type { Command } from "commander";
 import { auditSums, type AuditCheck, type AuditFigures, type AuditReport } from "../../protocol/audit-report.ts";
-import { auditDirectory } from "../../server/audit/directory.ts";
+import type { WeirClient } from "../../client/index.ts";
+import type { TenantId } from "../../protocol/ids.ts";
+import { auditDirectory, checkReceiptOffline } from "../../server/audit/directory.ts";
 import { clientFor, printJson, printLine, withKeyOptions, type ServerOptions } from "../connect-options.ts";
 import { auditExitCodes } from "../exit-codes.ts";
 import { UsageError, writeFailure } from "../failure.ts";
@@ -12,6 +14,8 @@ interface AuditFlags extends Omit<ServerOptions, "url"> {
   readonly questdb?: string;
   readonly url?: string;
   readonly partitions?: boolean;
+  readonly receipt?: string;
+  readonly tenant?: string;
 }
 
 export function addAuditCommand(program: Command): void {
@@ -22,6 +26,8 @@ export function addAuditCommand(program: Command): void {
     .option("--questdb <url>", "with --data: a QuestDB that runs, to count its rows")
     .option("--url <url>", "a running server, asked with an admin key; its tenant is checked (environment: WEIR_URL)")
     .option("--partitions", "a line for each partition")
+    .option("--receipt <proof>", "check this receipt instead: the proof of an ack or answer")
+    .option("--tenant <id>", "with --receipt and --data: whose receipt it is")
     .option("--json", "print JSON");
   withKeyOptions(command)
     .addHelpText(
@@ -31,7 +37,8 @@ Examples:
   weir audit --data ./data
   weir audit --url http://127.0.0.1:7070 --key-file admin.key --json
 
-Exit codes: 0 balanced, 1 a sum is broken, 2 not everything could be checked, 64 wrong usage`,
+Exit codes: 0 balanced, 1 a sum is broken, 2 not everything could be checked, 64 wrong usage
+With --receipt: 0 valid or gone (trimmed since), 1 lost or forged, 2 it could not be checked`,
     )
     .action(audit);
 }
@@ -42,8 +49,13 @@ async function audit(flags: AuditFlags): Promise<void> {
   const url = data === undefined ? (flags.url ?? process.env["WEIR_URL"]) : undefined;
   if (data === undefined && url === undefined) throw new UsageError("give --data or --url");
   if (data === undefined && flags.questdb !== undefined) throw new UsageError("--questdb goes with --data");
+  if (data !== undefined && flags.receipt !== undefined && flags.tenant === undefined) throw new UsageError("give --tenant");
   try {
-    const report = data === undefined ? await auditServer(url ?? "", flags) : await auditDirectory(data, flags.questdb);
+    if (flags.receipt !== undefined) return await auditReceipt(flags.receipt, data, url ?? "", flags);
+    const report =
+      data === undefined
+        ? await withClient(url ?? "", flags, (client) => client.audit())
+        : await auditDirectory(data, flags.questdb);
     if (flags.json === true) printJson(report);
     else printReport(report, flags.partitions === true);
     process.exitCode = auditExitCodes[report.result];
@@ -53,12 +65,31 @@ async function audit(flags: AuditFlags): Promise<void> {
   }
 }
 
+async function auditReceipt(receipt: string, data: string | undefined, url: string, flags: AuditFlags): Promise<void> {
+  const answer =
+    data === undefined
+      ? await withClient(url, flags, (client) => client.verifyReceipt(receipt))
+      : await checkReceiptOffline(data, (flags.tenant ?? "") as TenantId, receipt);
+  if (flags.json === true) printJson(answer);
+  else {
+    const stated =
+      answer.totalEvents === undefined ? "" : `: ${answer.totalEvents} events, ${answer.failedEvents} of them failed`;
+    printLine(`${answer.result}${stated}`);
+    for (const { host, offset, verdicts } of answer.records ?? []) {
+      const counts = Object.entries(verdicts ?? {}).map(([name, count]) => `${count} ${name}`);
+      printLine(`record ${host}:${offset}  ${counts.length === 0 ? "not held" : counts.join(", ")}`);
+    }
+  }
+  const isGood = answer.result === "valid" || answer.result === "gone";
+  process.exitCode = isGood ? auditExitCodes.balanced : auditExitCodes.imbalance;
+}
+
 const REQUEST_TIMEOUT_MS = 120_000;
 
-async function auditServer(url: string, flags: AuditFlags): Promise<AuditReport> {
+async function withClient<Answer>(url: string, flags: AuditFlags, ask: (client: WeirClient) => Promise<Answer>): Promise<Answer> {
   const client = clientFor({ ...flags, url }, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
   try {
-    return await client.audit();
+    return await ask(client);
   } finally {
     await client.close({ timeoutMs: 0 });
   }
@@ -75,7 +106,10 @@ function printReport({ figures, checks, result }: AuditReport, byPartition: bool
     for (const note of new Set(all.filter(({ state }) => state === "skipped").map(({ note: text }) => text))) {
       printLine(`- ${sum} left out: ${note ?? ""}`);
     }
-    if (all.length > 0 && all.every(({ state }) => state === "holds")) printLine(`✓ ${sum}: ${statement}`);
+    if (all.length === 0 || all.some(({ state }) => state !== "holds")) continue;
+    const [only, ...others] = all;
+    const count = others.length === 0 && only?.tenant === null ? ` (${formatNumber(only.actual ?? 0)} ${only.note ?? ""})` : "";
+    printLine(`✓ ${sum}: ${statement}${count}`);
   }
   const broken = checks.filter(({ state }) => state === "broken").length;
   if (result === "imbalance") printLine(`NOT balanced: ${broken} of ${checks.length} sums are broken`);

@@ -9,6 +9,7 @@ import { limits } from "../../protocol/limits.ts";
 import { ACCEPTED, codeOf, DUPLICATE, isDeadLetter } from "../../protocol/verdicts.ts";
 import type { EventResult, Publisher, PublishOutcome } from "../../workers/ports.ts";
 import type { GatewayMetrics } from "../metrics.ts";
+import type { Receipts } from "../receipts.ts";
 import { entryCodes, type Route } from "../route.ts";
 
 const formatOfType = new Map<string, FrameFormat>([
@@ -96,6 +97,7 @@ const eventsAnswer = z.object({
   successfulEvents: z.int(),
   failedEvents: z.int(),
   receipt: z.string().meta({ description: "`host:offset`, several joined by a comma" }),
+  proof: z.string().meta({ description: "The receipt in a form that `/v1/receipts/verify` can tell from a forged one" }),
   results: z.array(
     z.object({
       index: z.int(),
@@ -109,7 +111,12 @@ const eventsAnswer = z.object({
   ),
 });
 
-export function eventsRoutes(services: { publisher: Publisher; metrics: GatewayMetrics; now: () => number }): Route[] {
+export function eventsRoutes(services: {
+  publisher: Publisher;
+  metrics: GatewayMetrics;
+  receipts: Receipts;
+  now: () => number;
+}): Route[] {
   return [
     {
       method: "POST",
@@ -118,14 +125,21 @@ export function eventsRoutes(services: { publisher: Publisher; metrics: GatewayM
       summary: "Takes one event, a list, or `{events}`; answers when they are on disk",
       body: { bytesMax: limits.requestBodyBytesMax, types: [...formatOfType.keys()], schema: eventsInput },
       answers: { 200: { description: "A result for every event, in input order", schema: eventsAnswer } },
-      errors: [...entryCodes.body, "WEIR_FRAME_TOO_MANY_EVENTS", "WEIR_HOST_FAILED"],
+      errors: [...entryCodes.body, "WEIR_FRAME_TOO_MANY_EVENTS", "WEIR_FRAME_POISONED", "WEIR_HOST_FAILED"],
       async handle({ owner, body, bodyType }) {
         const startedMs = services.now();
         const format = formatOfType.get(bodyType) ?? FRAME_FORMATS.json;
         const outcome = await publishOnce(services.publisher, { tenant: owner.tenant, format, bytes: body, allResults: true });
         services.metrics.published("http", services.now() - startedMs);
         countEvents(services.metrics, outcome);
-        return { status: 200, body: { ...ackBodyOf(outcome), results: outcome.results.map(resultBodyOf) } };
+        return {
+          status: 200,
+          body: {
+            ...ackBodyOf(outcome),
+            proof: services.receipts.proofOf(owner.tenant, outcome),
+            results: outcome.results.map(resultBodyOf),
+          },
+        };
       },
     },
   ];

@@ -4,6 +4,7 @@
  */
 import { auditReport, type AuditCheck, type AuditReport } from "../../protocol/audit-report.ts";
 import type { TenantId } from "../../protocol/ids.ts";
+import type { ReceiptAnswer } from "../../protocol/receipt-answer.ts";
 import { emptyLedger } from "../../actors/partition-tenant.ts";
 import { openControl } from "../../storage/control.ts";
 import { readDataDirectory } from "../../storage/data-directory.ts";
@@ -11,7 +12,10 @@ import { assertUnlocked } from "../../storage/directory-lock.ts";
 import { QuestDbHttp } from "../../storage/questdb/http.ts";
 import type { RawRows } from "../../storage/questdb/raw-counts.ts";
 import { journalSourceName } from "../../workers/journal-source.ts";
+import { readRecordVerdicts, type Position } from "../../workers/record-verdicts.ts";
 import { replayDirectory, type ReplayedDirectory } from "../../workers/replay-directory.ts";
+import { checkReceipt } from "../receipt-check.ts";
+import { Receipts } from "../receipts.ts";
 import { compared, figuresOf, notCompared, rawRowChecks, stateChecks } from "./checks.ts";
 import { readRawRows } from "./raw-rows.ts";
 
@@ -81,4 +85,12 @@ async function checkRows(
   } finally {
     await http.close();
   }
+}
+
+/** A receipt against a stopped server's directory. */
+export async function checkReceiptOffline(path: string, tenant: TenantId, receipt: string): Promise<ReceiptAnswer> {
+  const directory = readDataDirectory(path);
+  assertUnlocked(path);
+  const read = (position: Position) => readRecordVerdicts(directory.hostPath(position.host), position, true);
+  return checkReceipt(new Receipts(directory.seed), tenant, receipt, read);
 }

@@ -4,16 +4,18 @@
  * up to `durableOffset` are on disk. The offset after the last one survives trimming everything.
  * The partition host writes it; the warehouse writer and tools read it from other threads and processes.
  */
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
+import { limits } from "../../protocol/limits.ts";
 import type { Journal, JournalEntry } from "../ports.ts";
 import { type ByteTable, environmentBytes, environmentExists, openEnvironment } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
 
-export const JOURNAL_RECORD_BYTES_MAX = 16 * 1024 * 1024;
-
 const KIND = "weir-journal/1";
+const DATA_FILE = "data.mdb";
 /** The offset of the first record kept. Shorter than an offset's key, so before all of them. */
 const FIRST_KEY = Uint8Array.of(0, 0);
 /** After every offset. */
@@ -68,7 +70,7 @@ export class LmdbJournal implements Journal {
 
   append(record: Uint8Array): Offset {
     this.#assertUsable();
-    assert(record.length > 0 && record.length <= JOURNAL_RECORD_BYTES_MAX, "a journal record has 1 byte to 16 MiB");
+    assert(record.length > 0 && record.length <= limits.journalRecordBytesMax, "a journal record is within its limit");
     this.#pending.push(record);
     return ++this.#appended as Offset;
   }
@@ -94,6 +96,14 @@ export class LmdbJournal implements Journal {
     if (this.#pending.length > 0 && this.#commits.failure === undefined) void this.#commits.commit();
     await this.#commits.settle();
     await this.#table.close();
+  }
+
+  /** Closes it without what was appended and not flushed: whoever appended it has failed. */
+  async abandon(): Promise<void> {
+    if (this.#closed) return;
+    this.#pending = [];
+    this.#appended = this.#committing;
+    await this.close();
   }
 
   async #flushTo(target: number): Promise<Offset> {
@@ -177,10 +187,34 @@ export class JournalReader {
   }
 }
 
+export function journalExists(path: string): boolean {
+  return environmentExists(path);
+}
+
 /** WEIR_START_DATA_UNUSABLE when there is no journal at the path yet. */
 export function openJournalReader(path: string, options: { readOnly?: boolean } = {}): JournalReader {
   if (!environmentExists(path)) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} holds no journal.`);
   return new JournalReader(openEnvironment(path, KIND, options));
+}
+
+/**
+ * Replaces a journal that nobody has open by an empty one that goes on at the next offset; returns how many bytes of disk that
+ * gave back. LMDB files never shrink. The old file stands until the new one, whole and on disk, takes its name.
+ */
+export async function emptyJournal(path: string): Promise<number> {
+  const reader = openJournalReader(path);
+  const { last } = reader.ends();
+  const bytes = environmentBytes(path);
+  await reader.close();
+  const draft = `${path}.empty`;
+  rmSync(draft, { recursive: true, force: true });
+  const table = openEnvironment(draft, KIND);
+  await table.put(FIRST_KEY, Uint8Array.from(keyOf(last + 1)));
+  await table.flushed;
+  await table.close();
+  renameSync(join(draft, DATA_FILE), join(path, DATA_FILE));
+  rmSync(draft, { recursive: true, force: true });
+  return bytes - environmentBytes(path);
 }
 
 /** The first offset kept and the last one there; `last` is `first - 1` when none is. */

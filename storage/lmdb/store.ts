@@ -69,6 +69,11 @@ export class LmdbStore implements Store {
     return environmentBytes(this.#path);
   }
 
+  /** A commit has failed: nothing is taken any more, and whoever shares the environment is to close it too. */
+  get hasFailed(): boolean {
+    return this.#commits.failure !== undefined;
+  }
+
   /** Waits for the commits under way. */
   async close(): Promise<void> {
     if (this.#closed) return;

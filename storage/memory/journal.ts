@@ -6,6 +6,7 @@
 import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
+import { limits } from "../../protocol/limits.ts";
 import type { Journal, JournalEntry } from "../ports.ts";
 
 /** What would be on the disk. */
@@ -51,7 +52,7 @@ export class MemoryJournal implements Journal {
 
   append(record: Uint8Array): Offset {
     this.#assertUsable();
-    assert(record.length > 0, "a journal record has 1 byte to 16 MiB");
+    assert(record.length > 0 && record.length <= limits.journalRecordBytesMax, "a journal record is within its limit");
     // A copy, as a disk would have, so that a record changed later shows in tests that look for it.
     this.#records.push(record.slice());
     return this.appendedOffset;

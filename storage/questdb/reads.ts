@@ -75,7 +75,7 @@ export interface TableHealth {
 }
 
 /** One entry for each of our tables that exists. */
-export async function warehouseHealth(http: QuestDbHttp, signal?: AbortSignal): Promise<TableHealth[]> {
+export async function warehouseHealth(http: Pick<QuestDbHttp, "exec">, signal?: AbortSignal): Promise<TableHealth[]> {
   return (await walStates(http, signal)).map(({ table, suspended, applied, taken, error }) => ({
     table,
     suspended,
@@ -109,7 +109,7 @@ interface WalState {
   readonly error: string | undefined;
 }
 
-async function walStates(http: QuestDbHttp, signal: AbortSignal | undefined): Promise<WalState[]> {
+async function walStates(http: Pick<QuestDbHttp, "exec">, signal: AbortSignal | undefined): Promise<WalState[]> {
   const { rows } = await http.exec("SELECT name, suspended, writerTxn, sequencerTxn, errorMessage FROM wal_tables()", signal);
   return rows.flatMap(([name, suspended, applied, taken, error]) => {
     if (!isOurTable(name)) return [];

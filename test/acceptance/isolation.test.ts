@@ -51,6 +51,12 @@ function probesOf(at: 0 | 1): readonly Probe[] {
     query({ metrics: ["events"], filters: [{ dimension: type, op: "eq", value: "x" }] }),
     query({ metrics: [byType], dimensions: ["eventType"], filters: [{ dimension: "eventType", op: "eq", value: type }] }),
     { path: `/v1/exports/${session}` },
+    // Another's receipt, and one that nobody ever got.
+    {
+      path: "/v1/receipts/verify",
+      method: "POST",
+      body: { receipt: at === 0 ? two.proof : two.proof.replace(/.{22}$/, "A".repeat(22)) },
+    },
     { path: `/v1/dead-letters?code=${type}` },
     { path: `/v1/audit-log?before=${metric}` },
     { path: `/v1/metrics-catalog/${metric}`, method: "DELETE" },
@@ -93,7 +99,7 @@ test("every route answers to the other tenant's names as to names that nobody ha
     asked.add(routeOf(probe.path, probe.method ?? "GET", routes));
   }
   // Routes that take a name or an id: those are the ones to ask with another's.
-  const naming = routes.filter((route) => route.endsWith("{}") || /realtime|query|events|catalog/.test(route));
+  const naming = routes.filter((route) => route.endsWith("{}") || /realtime|query|events|receipts|catalog/.test(route));
   assert.deepEqual(
     naming.filter((route) => !asked.has(route)),
     [],

@@ -1,19 +1,23 @@
 /**
- * A QuestDB that cannot be reached when the server starts (an external one, by URL): events are taken all the same, and their
- * rows flow when it appears on that address later, and again after it was away.
+ * A QuestDB that cannot be reached when the server starts: events are taken all the same. An external one, by URL: their rows
+ * flow when it appears on that address later, and again after it was away; when it has lost rows meanwhile, the safety tail
+ * brings them back. A managed one that takes its time: the server can be ended meanwhile, in order.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { test } from "node:test";
 import { connect } from "../../client/index.ts";
+import { openControl } from "../../storage/control.ts";
+import { readDataDirectory } from "../../storage/data-directory.ts";
+import { QuestDbHttp } from "../../storage/questdb/http.ts";
 import { QuestDbServer } from "../../storage/questdb/server.ts";
 import { serverOptions } from "../storage/questdb/support/managed-questdb.ts";
 import { eventually } from "../support/real-server.ts";
 import { freePort, ServerProcess } from "../support/server-process.ts";
 
-test("rows flow once QuestDB appears, and again after it was away", { timeout: 120_000 }, async (t) => {
+test("rows flow once QuestDB appears, and again after it was away", { timeout: 240_000 }, async (t) => {
   const httpPort = await freePort();
   const root = mkdtempSync(join(tmpdir(), "weir-questdb-"));
   const server = await ServerProcess.create({
@@ -61,4 +65,45 @@ test("rows flow once QuestDB appears, and again after it was away", { timeout: 1
   await eventually(async () => (await server.ready())?.warehouse === "pending", "the warehouse is away");
   assert.equal(await count("live"), sent);
   await startQuestDb();
+
+  // As after a crash of its machine: rows that it had answered for are gone when it is back. They are sent again.
+  const url = `http://127.0.0.1:${httpPort}`;
+  const http = new QuestDbHttp({ url });
+  const [[started] = []] = (await http.exec("SELECT pg_postmaster_start_time()")).rows;
+  await eventually(() => rememberedStart(server.data) === started, "the start of this QuestDB is remembered");
+  for (const table of ["events", "metric_panes", "sessions"]) await http.exec(`TRUNCATE TABLE ${table}`);
+  assert.equal(await count("raw"), undefined);
+  await http.close();
+  await questdb?.stop();
+  await startQuestDb();
+});
+
+function rememberedStart(data: string): string | undefined {
+  const control = openControl(readDataDirectory(data).controlPath);
+  const started = control.warehouseServer();
+  void control.close();
+  return started;
+}
+
+test("SIGTERM drains a server that waits for its QuestDB", { timeout: 120_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "weir-java-"));
+  const slow = '#!/bin/sh\ncase "$1" in -version) echo \'openjdk version "17.0.1"\' >&2 ;; *) exec sleep 600 ;; esac\n';
+  writeFileSync(join(folder, "java"), slow);
+  chmodSync(join(folder, "java"), 0o755);
+  const { jar } = await serverOptions(folder);
+  const ports = { questdbHttpPort: await freePort(), questdbPgPort: await freePort() };
+  const server = await ServerProcess.create(
+    { hostThreads: 0, partitions: 1, questdb: "managed", questdbJar: jar, ...ports },
+    { PATH: [folder, process.env["PATH"]].join(delimiter) },
+  );
+  t.after(async () => {
+    await server.end();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  assert.equal((await server.start()).status, "degraded");
+  const client = connect({ url: server.url, key: await server.newKey("shop") });
+  t.after(() => client.close({ timeoutMs: 0 }));
+  const labels = { eventType: "click", eventCategory: "ui", source: "shop", version: "1", environment: "test" };
+  assert.equal((await client.publish([{ eventId: "e", sessionId: "s", ...labels }])).failedEvents, 0);
+  assert.deepEqual(await server.stop("SIGTERM"), { code: 0, signal: null });
 });

@@ -5,6 +5,7 @@
  *   launch -> ready -> compare -> a frame is acked -> the kill -> launch -> ...         services: send, resend, without a break
  *                                                        last -> all acked -> compare live, metric rows, raw rows -> drain -> audit
  */
+import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type WeirClient } from "../../client/index.ts";
 import { DAY_MS } from "../../protocol/windows.ts";
@@ -16,7 +17,7 @@ import { Books, cellsMetric, MINUTE_EVENTS, type Comparison } from "./books.ts";
 import { isCrashPoint, planOf, type Kill, type KillKind } from "./kill-plan.ts";
 import { RawSender, SdkSender } from "./senders.ts";
 import { Subject } from "./subject.ts";
-import { compareCells, compareRawRows, ledgerProblems, sessionRowEvents } from "./verify.ts";
+import { compareCells, compareRawRows, ledgerProblems, sessionRowEvents, settled } from "./verify.ts";
 
 const TENANT = "crash";
 /** Time enough for a slow, loaded machine; nothing passes or fails by it but what hangs. */
@@ -27,6 +28,7 @@ const DRAIN_MS_MAX = 150;
 /** A comparison reaches so many minutes of event time back, each tenth one all of it. */
 const COMPARED_MINUTES = 120;
 const EXAMPLES_MAX = 5;
+const FAULT_LENGTH_MAX = 500;
 
 export interface CrashOptions {
   readonly kinds: readonly KillKind[];
@@ -35,6 +37,8 @@ export interface CrashOptions {
   /** `vary`: another number at each start, so that partitions move from journal to journal. */
   readonly hostThreads: number | "vary";
   readonly progress: (line: string) => void;
+  /** When it fires, no further kill follows: what has happened so far is verified as in the end. */
+  readonly signal?: AbortSignal;
 }
 
 export interface CrashReport {
@@ -69,6 +73,16 @@ export async function crashRun(options: CrashOptions): Promise<CrashReport> {
   }
 }
 
+/** What a short run within the tests has to have shown, with kills of these kinds among others. */
+export function assertPassed(report: CrashReport, kinds: readonly KillKind[]): void {
+  assert.deepEqual(report.problems, []);
+  assert.deepEqual([report.acked, report.unsent], [report.sent, 0]);
+  for (const count of [...Object.values(report.lost), ...Object.values(report.doubled)]) assert.equal(count, 0);
+  assert.ok(report.duplicates > 0, "events were sent again");
+  assert.ok(report.comparisons > 0, "answers were compared between the kills");
+  for (const kind of kinds) assert.ok((report.killsByPoint[kind] ?? 0) > 0, `no kill at ${kind}`);
+}
+
 class CrashRun {
   readonly #subject: Subject;
   readonly #options: CrashOptions;
@@ -97,7 +111,8 @@ class CrashRun {
     const { server } = this.#subject;
     const key = await server.newKey(TENANT);
     // Before there are events, so nothing can be kept from a warehouse.
-    await server.start({ hostThreads: this.#hostThreads(), questdb: "off" });
+    server.launch({ hostThreads: this.#hostThreads(), questdb: "off" });
+    await server.untilReady(PATIENCE_MS);
     const client = connect({ url: server.url, key, complete: false, retry: { delayMsMin: 20, delayMsMax: 100 } });
     const senderOptions = {
       books: this.#books,
@@ -129,6 +144,7 @@ class CrashRun {
   async #killAll(client: WeirClient): Promise<void> {
     await this.#subject.server.stop("SIGKILL");
     for (const kill of planOf(this.#options.kinds, this.#random)) {
+      if (this.#options.signal?.aborted === true) return;
       await this.#live(kill, client);
       await this.#expectKilled(kill);
     }
@@ -201,7 +217,7 @@ class CrashRun {
 
   async #expectKilled(kill: Kill): Promise<void> {
     const { signal, code } = await this.#subject.exit;
-    for (const fault of this.#subject.faults) this.#problem(fault);
+    for (const fault of this.#subject.faults) this.#problem(fault.slice(0, FAULT_LENGTH_MAX));
     const what = isCrashPoint(kill.kind) ? `${kill.kind}:${kill.pass}` : kill.kind;
     // A drain may be quicker than the kill.
     if (signal !== "SIGKILL" && !(kill.kind === "drain" && code === 0)) {
@@ -231,7 +247,8 @@ class CrashRun {
   /** Once all that was sent is acknowledged, nothing may be missing anywhere. */
   async #finish(client: WeirClient, sending: Promise<unknown>): Promise<void> {
     const { server } = this.#subject;
-    await server.start({ hostThreads: this.#hostThreads(), questdb: this.#subject.questdb });
+    server.launch({ hostThreads: this.#hostThreads(), questdb: this.#subject.questdb });
+    await server.untilReady(PATIENCE_MS);
     let quiet = false;
     void sending.then(() => (quiet = true));
     await eventually(() => quiet, "everything is acknowledged", PATIENCE_MS);
@@ -242,32 +259,28 @@ class CrashRun {
     if (this.#subject.questdbUrl !== undefined) await this.#compareRows(client, this.#subject.questdbUrl);
     const exit = await server.stop("SIGTERM");
     if (exit.code !== 0) this.#problem(`the last drain ended with ${exit.signal ?? exit.code}`);
-    for (const fault of this.#subject.faults) this.#problem(fault);
+    for (const fault of this.#subject.faults) this.#problem(fault.slice(0, FAULT_LENGTH_MAX));
     const { checks } = await auditDirectory(server.data);
     for (const { sum, state, expected, actual, note } of checks) {
       if (state === "broken") this.#problem(`audit: ${sum}: ${String(actual)} and not ${String(expected)} (${note ?? ""})`);
     }
   }
 
-  /** Rows need their time to arrive: what is missing counts when it has not come after long waiting. */
+  /** Rows need their time to arrive: what is missing counts when no more come. */
   async #compareRows(client: WeirClient, url: string): Promise<void> {
     const books = this.#books;
     await eventually(() => this.#subject.warehouseIsReady(), "the warehouse is ready", PATIENCE_MS);
     const questdb = new QuestDbHttp({ url });
-    const settled = async (place: Place, compare: () => Promise<Comparison>): Promise<void> => {
-      let last: Comparison | undefined;
-      const arrived = async () => (last = await compare()).lost.length === 0 && last.doubled.length === 0;
-      await eventually(arrived, place, PATIENCE_MS).catch(() => undefined);
-      if (last === undefined) this.#problem(`${place} could not be read`);
-      else this.#note(place, last);
-    };
+    const wrong = ({ lost, doubled }: Comparison): number => lost.length + doubled.length;
     try {
-      await settled("raw rows", () => compareRawRows(questdb, TENANT, books, books.copy()));
-      await settled("metric rows", () => compareCells(client, books, "rollup", { from: 0, to: books.sentCount }));
-      let events = 0;
-      const complete = async () => (events = await sessionRowEvents(questdb, TENANT)) === books.sentCount;
-      await eventually(complete, "session rows", PATIENCE_MS).catch(() => undefined);
-      if (events !== books.sentCount) this.#problem(`session rows count ${events} events of ${books.sentCount}`);
+      this.#note("raw rows", await settled(() => compareRawRows(questdb, TENANT, books, books.copy()), wrong));
+      const all = { from: 0, to: books.sentCount };
+      this.#note("metric rows", await settled(() => compareCells(client, books, "rollup", all), wrong));
+      const off = await settled(
+        async () => (await sessionRowEvents(questdb, TENANT)) - books.sentCount,
+        (difference) => difference,
+      );
+      if (off !== 0) this.#problem(`session rows count ${books.sentCount + off} events of ${books.sentCount}`);
     } finally {
       await questdb.close();
     }

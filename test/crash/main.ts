@@ -1,6 +1,7 @@
 /**
  * `npm run test:crash -- [--kills N] [--seed N] [--no-questdb] [--host-threads N|vary] [--json]`: kills a real server N times at
  * named points and random instants and says what was lost. Exit code 1 when anything was lost, doubled or out of balance.
+ * Ctrl-C ends it early, with its verification and its report.
  */
 import { parseArgs } from "node:util";
 import { randomFrom } from "../../bench/workload.ts";
@@ -25,10 +26,14 @@ function wholeNumber(name: string, text: string): number {
 const hostThreads = values["host-threads"];
 const seed = wholeNumber("seed", values.seed);
 const questdb = !values["no-questdb"];
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
+
 const report = await crashRun({
   kinds: kindsOf(wholeNumber("kills", values.kills), questdb, randomFrom(seed)),
   seed,
   questdb,
+  signal: stop.signal,
   hostThreads: hostThreads === "vary" ? "vary" : wholeNumber("host-threads", hostThreads),
   progress: (line) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`),
 });

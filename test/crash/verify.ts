@@ -1,9 +1,13 @@
 /** What a crash test asks a server and its warehouse, and how the answers compare with the books. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { WeirClient } from "../../client/index.ts";
 import { MINUTE_MS } from "../../protocol/windows.ts";
 import type { QuestDbHttp } from "../../storage/questdb/http.ts";
 import { MINUTE_EVENTS, type Acked, type Books, type Cell, type Comparison } from "./books.ts";
 
+/** Rows that have not moved for so long have arrived, or never will. */
+const STANDSTILL_MS = 20_000;
+const POLL_MS = 250;
 /** Six rows a minute of event time, and an answer has at most 10,000. */
 const MINUTES_PER_QUERY = 1_000;
 const EVENTS_PER_QUERY = 50_000;
@@ -72,4 +76,21 @@ export async function ledgerProblems(client: WeirClient, books: Books): Promise<
 export async function sessionRowEvents(questdb: QuestDbHttp, tenant: string): Promise<number> {
   const { rows } = await questdb.exec(`SELECT sum(events) FROM sessions WHERE tenant = '${tenant}' AND state != 'superseded'`);
   return Number(rows[0]?.[0] ?? 0);
+}
+
+/** Reads again and again until nothing is off, or until that number has not changed for long. Errors are of the moment too. */
+export async function settled<Answer>(read: () => Promise<Answer>, off: (answer: Answer) => number): Promise<Answer> {
+  let before: number | undefined;
+  let movedMs = Date.now();
+  for (;;) {
+    const answer = await read().catch((error: unknown) => {
+      if (Date.now() - movedMs > STANDSTILL_MS) throw error;
+      return undefined;
+    });
+    const now = answer === undefined ? before : off(answer);
+    if (now !== before) movedMs = Date.now();
+    before = now;
+    if (answer !== undefined && (now === 0 || Date.now() - movedMs > STANDSTILL_MS)) return answer;
+    await delay(POLL_MS);
+  }
 }

@@ -29,6 +29,7 @@ test("the numbers on disk", () => {
     ["WEIR_EVENT_VALUE_INVALID", 12],
     ["WEIR_FRAME_MALFORMED", 13],
     ["WEIR_FRAME_TOO_MANY_EVENTS", 14],
+    ["WEIR_FRAME_POISONED", 15],
   ];
   for (const [code, number] of numbers) {
     assert.equal(verdictOf(code), number);

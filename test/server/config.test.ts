@@ -13,6 +13,7 @@ test("defaults", () => {
   assert.ok(config.hostThreads >= 1);
   assert.equal(config.paneRetentionMs, config.allowedLatenessMs);
   assert.equal(config.questdbJar, undefined);
+  assert.deepEqual(config.allowedOrigins, []);
 });
 
 test("flags win over variables, variables over defaults", () => {
@@ -20,6 +21,8 @@ test("flags win over variables, variables over defaults", () => {
   const config = parseConfig({ flags: { port: "2", host: undefined, hostThreads: 0 }, env });
   assert.deepEqual([config.port, config.snapshotEveryMs, config.hostThreads, config.host], [2, 500, 0, "127.0.0.1"]);
   assert.equal(parseConfig({ env: { WEIR_QUESTDB: "http://db:9000" } }).questdb, "http://db:9000");
+  const { allowedOrigins } = parseConfig({ flags: { allowedOrigins: " https://Dash.example,http://localhost:8080, " } });
+  assert.deepEqual(allowedOrigins, ["https://dash.example", "http://localhost:8080"]);
   assert.equal(parseConfig({ env: { WEIR_ALLOWED_LATENESS_MS: String(DAY_MS) } }).paneRetentionMs, DAY_MS);
 });
 
@@ -34,6 +37,9 @@ test("mistakes are refused with the name of the setting", () => {
   refused({ flags: { questdb: "ftp://db" } }, "questdb");
   refused({ flags: { logLevel: "loud" } }, "logLevel");
   refused({ flags: { warehouseFlushMs: 30_001 } }, "warehouseFlushMs");
+  for (const origins of ["dash.example", "https://dash.example/path", "https://a.example b", 7]) {
+    refused({ flags: { allowedOrigins: origins } }, "allowedOrigins");
+  }
   refused({ flags: { paneRetentionMs: DAY_MS } }, "paneRetentionMs");
   refused({ flags: { paneFineRetentionMs: 2 * DAY_MS } }, "paneFineRetentionMs");
 });

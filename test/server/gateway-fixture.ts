@@ -3,6 +3,7 @@
  * and decides by what the event says, channels whose deltas a test pushes. `startGateway` closes all of it after the test.
  */
 import { once } from "node:events";
+import { Receipts } from "../../server/receipts.ts";
 import { auditReport } from "../../protocol/audit-report.ts";
 import type { TestContext } from "node:test";
 import { decode, encode } from "msgpackr";
@@ -324,6 +325,7 @@ export async function startGateway(
     drainTimeoutMs?: number;
     port?: number;
     tlsCheckEveryMs?: number;
+    allowedOrigins?: readonly string[];
     config?: Partial<GatewayConfig>;
   } = {},
 ): Promise<Fixture> {
@@ -352,6 +354,7 @@ export async function startGateway(
       host: "127.0.0.1",
       port: options.port ?? 0,
       drainTimeoutMs: options.drainTimeoutMs ?? 5_000,
+      allowedOrigins: options.allowedOrigins ?? [],
       ...options.config,
     },
     control,
@@ -361,6 +364,8 @@ export async function startGateway(
     describeMetric: (definition) => ({ outputs: [...definition.aggregates], bounds: {} }),
     queryService: options.queryService ?? fakeQueryService(),
     exportJobs,
+    receipts: new Receipts(new Uint8Array(16)),
+    receiptChecker: { check: async () => ({ result: "forged" }) },
     auditor: { audit: async () => auditReport([], []) },
     metrics,
     log: createLog({ level: "debug", destination: { write: (line) => void logLines.push(line) } }),

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readyAnswerOf } from "../../server/health.ts";
+import type { HostStatus, HostSupervision } from "../../workers/ports.ts";
 import { hostStatus, startGateway, until } from "./gateway-fixture.ts";
 
 test("readiness in every state", () => {
@@ -20,6 +21,50 @@ test("readiness in every state", () => {
     const answer = readyAnswerOf(readiness);
     assert.deepEqual([answer.status, answer.journal], [status, journal]);
   }
+});
+
+test("a host that is down degrades while others serve and it is expected back; else it is failed", () => {
+  const each = (host: number, state: HostStatus["state"], rest: Partial<HostSupervision> = {}): HostSupervision => ({
+    host,
+    state,
+    takesFrames: state === "running",
+    restarts: 0,
+    failures: 0,
+    gaveUp: false,
+    nextAttemptMs: null,
+    lastError: null,
+    ...rest,
+  });
+  const down = { failures: 2, restarts: 1, lastError: "WEIR_JOURNAL_COMMIT_FAILED", nextAttemptMs: 0 };
+  const cases = [
+    [[each(0, "running"), each(1, "running")], "ready", "ready"],
+    [[each(0, "running"), each(1, "failed", down)], "degraded", "failed"],
+    [[each(0, "running"), each(1, "starting", down)], "degraded", "starting"],
+    [[each(0, "running"), each(1, "failed", { ...down, gaveUp: true })], "failed", "failed"],
+    [[each(0, "failed", down)], "failed", "failed"],
+    [[each(0, "starting"), each(1, "starting")], "starting", "starting"],
+    [[each(0, "running"), each(1, "stopped", down)], "failed", "failed"],
+  ] as const;
+  for (const [supervision, status, journal] of cases) {
+    const answer = readyAnswerOf({ hosts: [], supervision, warehouse: "ready", draining: false });
+    assert.deepEqual([answer.status, answer.journal], [status, journal]);
+  }
+  assert.deepEqual(readyAnswerOf({ hosts: [], supervision: cases[1][0], warehouse: "off", draining: false }).hosts[1], {
+    host: 1,
+    state: "failed",
+    restarts: 1,
+    failuresInARow: 2,
+    lastError: "WEIR_JOURNAL_COMMIT_FAILED",
+    nextAttempt: "1970-01-01T00:00:00.000Z",
+  });
+});
+
+test("a suspended table degrades, and is named", () => {
+  const table = { table: "events", suspended: true, lagTransactions: 4, error: "disk full" } as const;
+  const readiness = { hosts: [hostStatus("running")], warehouse: "ready", draining: false } as const;
+  const answer = readyAnswerOf({ ...readiness, tables: [table] });
+  assert.deepEqual([answer.status, answer.tables], ["degraded", [table]]);
+  assert.equal(readyAnswerOf({ ...readiness, tables: [{ ...table, suspended: false }] }).status, "ready");
 });
 
 test("readyz answers 503 unless ready or degraded; healthz always 200", async (t) => {

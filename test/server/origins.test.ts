@@ -62,13 +62,8 @@ test("a listed page is told so, another is not", async (t) => {
   assert.equal(await upgradeStatus(port, "https://app.example:8443"), 403);
 });
 
-test("`*` lets every page in, and an origin that is no address is of no use", () => {
-  const all = new Origins(["*"]);
-  all.checkUpgrade("https://anywhere.example", "weir.example");
-  assert.equal(all.answerHeaders(page)["Access-Control-Allow-Origin"], page);
-  const none = new Origins([]);
-  assert.throws(() => none.checkUpgrade("not an address", "weir.example"), { code: "WEIR_ORIGIN_REFUSED" });
-  assert.throws(() => none.checkUpgrade("https://a.example", ""), { code: "WEIR_ORIGIN_REFUSED" });
+test("`*` lets every page in", () => {
+  assert.equal(new Origins(["*"]).answerHeaders(page)["Access-Control-Allow-Origin"], page);
 });
 
 test("every answer forbids storing and guessing of types", async (t) => {

@@ -9,7 +9,7 @@ import type { Offset } from "../../protocol/ids.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
 import type { Journal, JournalEntry, Store, StoreEntry, StoreKey, StoreWrite } from "../../storage/ports.ts";
 import type { Random } from "./random.ts";
-import type { Process } from "./scheduler.ts";
+import type { Process, Scheduler } from "./scheduler.ts";
 
 /** The durable records of a journal. */
 export interface JournalFile {
@@ -26,6 +26,8 @@ interface Waiter {
 
 export class SimDisk {
   readonly #random: Random;
+  readonly #scheduler: Scheduler;
+  #process: Process;
   readonly #journals = new Map<string, JournalFile>();
   readonly #stores = new Map<string, MemoryStore>();
   readonly #openJournals = new Set<SimJournal>();
@@ -37,8 +39,15 @@ export class SimDisk {
   #commitsToFailure = Infinity;
   failures = 0;
 
-  constructor(random: Random) {
+  constructor(random: Random, scheduler: Scheduler) {
     this.#random = random;
+    this.#scheduler = scheduler;
+    this.#process = scheduler.process("disk");
+  }
+
+  /** Work of the disk itself; a crash ends it. */
+  after(delayMs: number, work: () => void): void {
+    this.#process.after(delayMs, work);
   }
 
   journalFile(path: string): JournalFile {
@@ -73,6 +82,8 @@ export class SimDisk {
   /** All handles are dead. Returns what became of the records and commits that were not flushed. */
   crash(): { kept: number; lost: number } {
     const outcome = { kept: 0, lost: 0 };
+    this.#process.kill();
+    this.#process = this.#scheduler.process("disk");
     for (const journal of this.#openJournals) {
       const pending = journal.crash();
       const kept = this.#random.integer(0, pending.length);
@@ -289,17 +300,18 @@ class SimStore implements Store {
     if (this.#committing || this.#pending.length === 0) return;
     this.#committing = true;
     const taken = this.#pending.slice();
-    this.#process.after(this.#disk.latencyMs(), () => {
+    // The disk's own work: it goes on when the thread that asked for it has ended.
+    this.#disk.after(this.#disk.latencyMs(), () => {
       this.#committing = false;
       if (this.#disk.takeFailure()) {
         this.#failure = commitFailed();
-        for (const { reject } of this.#pending) reject(this.#failure);
+        if (this.#process.alive) for (const { reject } of this.#pending) reject(this.#failure);
         return;
       }
       this.#pending = this.#pending.slice(taken.length);
       for (const { writes, resolve } of taken) {
         applyTo(this.#file, writes);
-        resolve();
+        if (this.#process.alive) resolve();
       }
       this.#flush();
     });

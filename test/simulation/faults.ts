@@ -13,7 +13,7 @@ interface Kind {
   strike(simulation: Simulation, random: Random, process: Process): boolean;
 }
 
-const kinds: readonly Kind[] = [
+export const kinds: readonly Kind[] = [
   {
     name: "server crash",
     weight: 5,
@@ -125,7 +125,7 @@ export class Faults {
     this.#simulation = simulation;
     this.#random = random;
     this.#process = simulation.scheduler.process("faults");
-    this.#meanMs = random.pick([500, 2_000, 10_000]);
+    this.#meanMs = random.pick([500, 1_500, 5_000]);
     this.#strikeSoon();
   }
 

@@ -1,5 +1,6 @@
 /**
- * `npm run sim -- [--seeds N] [--seed N] [--plant NAME] [--json] [--trace]`: runs seeds from a first one on until one breaks a promise.
+ * `npm run sim -- [--seeds N] [--first N] [--seed N] [--plant NAME] [--json] [--trace] [--keep-going]`: runs seeds, from the first one on,
+ * until one breaks a promise.
  * See docs/simulation.md.
  */
 import { parseArgs } from "node:util";
@@ -12,6 +13,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "100" },
     seed: { type: "string" },
+    first: { type: "string", default: "1" },
     plant: { type: "string" },
     json: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
@@ -25,7 +27,7 @@ if (plantName !== undefined && !isPlantName(plantName)) {
   process.exit(2);
 }
 const plant = plantName === undefined ? undefined : plants[plantName];
-const first = Number(values.seed ?? 1);
+const first = Number(values.seed ?? values.first);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 
 const startedMs = performance.now();

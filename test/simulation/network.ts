@@ -16,7 +16,7 @@ const BACKLOG_FRAMES_MAX = 6;
 
 export interface SocketOwner {
   /** Seen when it leaves the server, before the wire. */
-  leaving(frame: ServerFrame): void;
+  leaving(frame: ServerFrame, socket: SimSocket): void;
   arrived(frame: ServerFrame): void;
   closed(): void;
 }
@@ -82,7 +82,7 @@ export class SimSocket {
   #push(frame: Uint8Array): number {
     if (this.#gone) return DROPPED;
     const decoded = decodeServerFrame(frame);
-    this.#owner.leaving(decoded);
+    this.#owner.leaving(decoded, this);
     if (this.#cut) return SENT;
     if (this.#backlog >= BACKLOG_FRAMES_MAX && this.readMs > 0) return DROPPED;
     this.#backlog++;

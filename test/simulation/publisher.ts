@@ -40,8 +40,8 @@ export class SimPublisher implements SocketOwner {
   readonly #frames = new Map<number, OutgoingFrame>();
   #waiting: OutgoingFrame[] = [];
   readonly #inFlight = new Map<number, OutgoingFrame>();
-  /** Answered on this connection, as seen at the server. */
-  readonly #answered = new Set<number>();
+  /** Frames answered on each connection, as seen at the server. */
+  readonly #answered = new WeakMap<SimSocket, Set<number>>();
   #socket: SimSocket | undefined;
   #credit = 0;
   #lastSeq = 0;
@@ -85,13 +85,15 @@ export class SimPublisher implements SocketOwner {
 
   /** Bytes that are no frame. */
   publishGarbage(): void {
-    if (this.#socket?.isOpen === true) this.#socket.send(GARBAGE);
+    if (this.#socket?.isOpen !== true || this.#credit === 0) return;
+    this.#credit--;
+    this.#socket.send(GARBAGE);
   }
 
   connect(): void {
     if (this.#socket?.isOpen === true) return;
-    this.#answered.clear();
     this.#socket = this.#options.connect(this);
+    if (this.#socket !== undefined) this.#answered.set(this.#socket, new Set());
     this.#credit = this.#options.credit;
     this.#pump();
   }
@@ -100,15 +102,16 @@ export class SimPublisher implements SocketOwner {
     this.#socket?.cut();
   }
 
-  leaving(frame: ServerFrame): void {
+  leaving(frame: ServerFrame, socket: SimSocket): void {
     if (frame.t !== "ack" && frame.t !== "error") return;
     if (frame.seq === undefined) return;
     const sent = this.#frames.get(frame.seq);
-    if (sent === undefined || this.#answered.has(frame.seq)) {
+    const answered = this.#answered.get(socket);
+    if (sent === undefined || answered === undefined || answered.has(frame.seq)) {
       this.#options.onWrong(`${this.name}: frame ${frame.seq} was answered more than once on one connection`);
       return;
     }
-    this.#answered.add(frame.seq);
+    answered.add(frame.seq);
     if (frame.t === "ack") this.#options.onAck(sent.events, frame);
   }
 
@@ -118,6 +121,7 @@ export class SimPublisher implements SocketOwner {
       this.#credit += frame.credit;
       this.#inFlight.delete(frame.seq);
     } else if (frame.t === "error" && frame.seq !== undefined) this.#refused(frame, frame.seq);
+    else if (frame.t === "error") this.#credit++;
     this.#pump();
   }
 
@@ -146,7 +150,7 @@ export class SimPublisher implements SocketOwner {
       const frame = this.#waiting.shift();
       if (frame === undefined) return;
       this.#credit--;
-      this.#answered.delete(frame.seq);
+      this.#answered.get(socket)?.delete(frame.seq);
       frame.sentMs = this.#options.process.nowMs;
       this.#inFlight.set(frame.seq, frame);
       socket.send(frame.bytes);

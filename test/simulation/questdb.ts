@@ -63,7 +63,10 @@ export class SimQuestDb {
 
   #write(client: Process, table: WarehouseTable, rows: readonly WarehouseRow[], signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const giveUp = (): void => request.settle(unreachable("given up"));
+      const giveUp = (): void => {
+        if (!request.applied) this.#late.push(request);
+        request.settle(unreachable("given up"));
+      };
       const request: Request = {
         table,
         rows,

@@ -8,6 +8,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { PartitionRules } from "../../actors/partition.ts";
 import { Admission } from "../../server/admission.ts";
 import { Authenticator } from "../../server/authenticate.ts";
+import { Receipts } from "../../server/receipts.ts";
 import { Connection, type ConnectionServices } from "../../server/connection.ts";
 import { Ingest } from "../../server/ingest.ts";
 import { IntroducedHosts } from "../../server/introductions.ts";
@@ -75,11 +76,13 @@ export interface World {
   readonly plant: Plant;
   /** How far the wall clock is off; it may step back. */
   clockStepMs: number;
+  readonly trace: (text: string) => void;
   readonly onDelta: (topic: string, frame: Uint8Array) => void;
 }
 
 const DRAIN_MS = 10_000;
 const DRAIN_POLL_MS = 20;
+const RESTART_WRITER_MS = 2_000;
 const log = createLog({ level: "silent" });
 const metrics = new GatewayMetrics({
   version: "sim",
@@ -106,6 +109,7 @@ export class SimServer {
   #writing: Promise<void> = Promise.resolve();
   writerStatus: WriterStatus | undefined;
   #lastSocket = 0;
+  /** Clients may connect. */
   isServing = false;
 
   constructor(world: World, start: number, hostCount: number, onFailed: (error: WeirError) => void) {
@@ -144,6 +148,7 @@ export class SimServer {
       channels: this.live,
       admission: this.admission,
       metrics,
+      receipts: new Receipts(new Uint8Array(16)),
       log,
       limits: { ...limits, creditFrames, errorsPerConnectionMax: Infinity },
       version: "sim",
@@ -152,7 +157,7 @@ export class SimServer {
     };
   }
 
-  /** Recovers and begins to serve; returns how many records were replayed. */
+  /** Recovers; returns how many records were replayed. */
   async open(): Promise<number> {
     await this.control.ensureTenant(TENANT, this.#now());
     const replayed = await this.hosts.start();
@@ -162,7 +167,6 @@ export class SimServer {
       for (const socket of this.sockets) socket.publish(topic, frame);
     });
     this.startWriter();
-    this.isServing = true;
     return replayed;
   }
 
@@ -213,7 +217,10 @@ export class SimServer {
     });
     this.#writerProcess = process;
     this.#stopWriter = new AbortController();
-    this.#writing = writer.run(this.#stopWriter.signal);
+    this.#writing = writer.run(this.#stopWriter.signal).catch((error: unknown) => {
+      this.#world.trace(`the writer ended: ${String(error)}`);
+      process.after(RESTART_WRITER_MS, () => this.crashWriter());
+    });
   }
 
   /** The writer's thread ends as it is, and another takes its place. */
@@ -250,6 +257,7 @@ export class SimServer {
   readonly #now = (): number => Math.floor(BASE_MS + this.#world.scheduler.elapsedMs + this.#world.clockStepMs);
 
   #takeStatus(status: WriterStatus): void {
+    if (status.state !== this.writerStatus?.state) this.#world.trace(`warehouse ${status.state} ${status.lastError ?? ""}`);
     this.writerStatus = status;
     for (let host = 0; host < this.#world.settings.hostsMax; host++) {
       this.hosts.stored(host, status.positions[journalSourceName(host)] ?? 0, status.positions[paneSourceName(host)] ?? 0);

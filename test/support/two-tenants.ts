@@ -21,6 +21,8 @@ export interface TwoTenants {
   /** `aqua`'s open subscription; it has had its snapshot. */
   readonly watcher: TestSocket;
   readonly logLines: string[];
+  /** Of `aqua`'s events. */
+  readonly proof: string;
   ask(key: string, path: string, init?: RequestInit): Promise<Answer>;
   open(key: string | undefined): Promise<TestSocket>;
 }
@@ -68,16 +70,17 @@ export async function startTwoTenants(): Promise<TwoTenants> {
   const snapshot = (await subscribed)["t"];
   if (snapshot !== "snap") throw new Error(`no snapshot but ${String(snapshot)}`);
   const events = [event(names.event[0], names.session[0], names.type[0]), { eventId: "aqua-bad", sessionId: names.session[0] }];
-  await ask(keys.aqua, "/v1/events", { method: "POST", body: JSON.stringify(events) });
+  const { body } = await ask(keys.aqua, "/v1/events", { method: "POST", body: JSON.stringify(events) });
+  const { proof } = JSON.parse(body) as { proof: string };
   await watcher.next();
-  return { real, keys, watcher, logLines, open, ask };
+  return { real, keys, watcher, logLines, proof, open, ask };
 }
 
 /** Without what differs between any two answers: ids and times. */
 export function plain(text: string): string {
   return text
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "ID")
-    .replaceAll(/"receipt":"[^"]*"/g, '"receipt":"R"')
+    .replaceAll(/"(receipt|proof)":"[^"]*"/g, '"$1":"R"')
     .replaceAll(/\b1[0-9]{12}(\.[0-9]+)?\b/g, "T")
     .replaceAll(/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/g, "T")
     .replaceAll(/"(executionTime|dataFreshness)":[0-9.]+/g, '"$1":0');

@@ -324,8 +324,9 @@ test("a subscriber gets a snapshot, then deltas of what is acknowledged later", 
   await server.publish([{ id: "a", source: "web", timeMs: nowMs }], TENANT, nowMs);
   await server.bySource();
   const address: ChannelAddress = { tenant: TENANT, metric: eventsBySource.name, window: "5m", everyMs: 100 };
+  let opened: (opening: ChannelOpening) => void = () => undefined;
   const open = (metric: string): Promise<ChannelOpening> =>
-    new Promise((resolve) => server.hosts.open({ ...address, metric }, undefined, resolve));
+    new Promise((resolve) => server.hosts.open({ ...address, metric }, undefined, (opened = resolve)));
   const opening = await open(eventsBySource.name);
   assert.deepEqual(await open("nope"), { kind: "refused", code: "WEIR_METRIC_UNKNOWN" });
   assert.ok(opening.kind === "snapshot");
@@ -338,6 +339,6 @@ test("a subscriber gets a snapshot, then deltas of what is acknowledged later", 
   });
   await server.publish([{ id: "b", source: "app", timeMs: nowMs + 1 }], TENANT, nowMs);
   assert.equal(await counted, 1);
-  server.hosts.close(address);
+  server.hosts.close(address, opened);
   await server.hosts.drain();
 });

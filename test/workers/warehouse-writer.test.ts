@@ -37,7 +37,7 @@ interface Fault {
   /** Which of the following requests fail, after the warehouse has taken the rows or before. */
   readonly write?: "before" | "after";
   readonly connect?: boolean;
-  readonly position?: boolean;
+  readonly position?: Error;
 }
 
 class Fixture {
@@ -69,9 +69,10 @@ class Fixture {
       positions: {
         get: (name) => this.stored.get(name) ?? 0,
         set: async (positions) => {
-          if (this.faults[0]?.position === true) {
+          const wrong = this.faults[0]?.position;
+          if (wrong !== undefined) {
             this.faults.shift();
-            throw new Error("the control store is full");
+            throw wrong;
           }
           for (const [name, position] of positions) {
             assert.ok(position <= Math.max(0, ...(this.arrived.get(name) ?? [])), "what a position covers has arrived");
@@ -124,7 +125,12 @@ class Fixture {
 }
 
 test("law: whatever fails and whenever, every row arrives, in order, none is skipped", async () => {
-  const fault = fc.constantFrom<Fault>({ write: "before" }, { write: "after" }, { connect: true }, { position: true });
+  const fault = fc.constantFrom<Fault>(
+    { write: "before" },
+    { write: "after" },
+    { connect: true },
+    { position: new Error("planted") },
+  );
   const input = fc.record({
     faults: fc.array(fault, { maxLength: 8 }),
     grow: fc.array(fc.nat(30), { minLength: 1, maxLength: 6 }),
@@ -215,6 +221,16 @@ test("requestFlush writes all there is at once, however little, and tells a fail
   );
   await failing.run();
   await failed;
+});
+
+test("a writer whose positions can no longer be kept ends, and tells those who wait for a flush", async () => {
+  const fixture = new Fixture({ flushRows: 1 });
+  for (const source of fixture.sources) source.last = 1;
+  fixture.faults.push({ position: new WeirError("WEIR_JOURNAL_COMMIT_FAILED") });
+  const flushed = assert.rejects(fixture.writer.requestFlush());
+  await assert.rejects(fixture.run(), { code: "WEIR_JOURNAL_COMMIT_FAILED" });
+  await flushed;
+  assert.equal(fixture.stored.size, 0);
 });
 
 test("a flush that was asked for too late is refused when the writer stops, not left hanging", async () => {

@@ -1,0 +1,5 @@
+/** `npm run fuzz -- [--seconds N] [--seed N] [--case N]`: damaged frames, bodies and connections against real servers. */
+import { launch } from "./launch.mjs";
+import { runScript } from "./prepare.mjs";
+
+await runScript(() => launch("test/fuzz/main.js", process.argv.slice(2)));
