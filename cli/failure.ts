@@ -19,8 +19,9 @@ export class UsageError extends Error {
 }
 
 const hints: Partial<Record<ErrorCode, string>> = {
-  WEIR_AUTH_KEY_MISSING: "Give a key with --key or WEIR_KEY; `weir keys create` makes one.",
+  WEIR_AUTH_KEY_MISSING: "Give a key with WEIR_KEY or --key-file; `weir keys create` makes one.",
   WEIR_AUTH_KEY_UNKNOWN: "`weir keys list` shows the keys of a data directory; `weir keys create` makes one.",
+  WEIR_AUTH_KEY_EXPIRED: "`weir keys create` makes another; `weir keys rotate` makes one before it is too late.",
   WEIR_AUTH_SCOPE_MISSING: "Use a key with more scopes: `weir keys create --scopes write,read,admin`.",
   WEIR_CLIENT_UNREACHABLE: "Is the server running? Give its address with --url or WEIR_URL.",
   WEIR_METRIC_UNKNOWN: "`weir metrics list` shows what there is.",

@@ -9,11 +9,12 @@ export function addressesOf(config: Config, { port }: RunningServer): Readonly<R
   const console = consoleOf(config);
   const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
   const authority = `${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
+  const secure = config.tlsCert === undefined ? "" : "s";
   return {
-    url: `http://${authority}`,
-    stream: `ws://${authority}/v1/stream`,
-    metrics: `http://${authority}/metrics`,
-    ready: `http://${authority}/readyz`,
+    url: `http${secure}://${authority}`,
+    stream: `ws${secure}://${authority}/v1/stream`,
+    metrics: `http${secure}://${authority}/metrics`,
+    ready: `http${secure}://${authority}/readyz`,
     ...(console !== undefined && { console }),
   };
 }

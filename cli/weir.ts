@@ -2,6 +2,7 @@
 /** The `weir` command: puts the commands together and turns whatever goes wrong into a message and an exit code. */
 import { Command, CommanderError } from "commander";
 import { addAuditCommand } from "./commands/audit.ts";
+import { addAuditLogCommand } from "./commands/audit-log.ts";
 import { addDeadLettersCommand } from "./commands/dead-letters.ts";
 import { addKeysCommand } from "./commands/keys.ts";
 import { addMetricsCommand } from "./commands/metrics.ts";
@@ -11,8 +12,11 @@ import { addServeCommand } from "./commands/serve.ts";
 import { addSessionsCommand } from "./commands/sessions.ts";
 import { addWatchCommand } from "./commands/watch.ts";
 import { VERSION } from "../server/version.ts";
+import { hideKeyArguments } from "./connect-options.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import { UsageError, writeFailure } from "./failure.ts";
+
+hideKeyArguments();
 
 const LEFTOVERS_MS = 2_000;
 
@@ -42,6 +46,7 @@ addSessionsCommand(program);
 addDeadLettersCommand(program);
 addKeysCommand(program);
 addAuditCommand(program);
+addAuditLogCommand(program);
 
 // `weir query | head` ends the reader first: that is no failure of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) =>

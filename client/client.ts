@@ -10,12 +10,15 @@ import { Publisher, type PublisherOptions, type PublisherStats } from "./publish
 import { QueryApi } from "./query.ts";
 import type { WebSocketConstructor } from "./socket.ts";
 import { Subscriber } from "./subscriber.ts";
+import { platformTrusting, type TrustingPlatform } from "./trust.ts";
 import type { OnChange, Subscription } from "./subscription.ts";
 
 export interface ConnectOptions extends PublisherOptions {
   /** The server's address: `http://host:port`, `https:`, `ws:` or `wss:`. */
   readonly url: string;
   readonly key: string;
+  /** Node only: certificates (PEM) of the authorities that the server's certificate may come from, in place of the well-known. */
+  readonly ca?: string | readonly string[];
   /** Who is calling, for the server's log: `my-service/1.2`. */
   readonly client?: string;
   /** For platforms without a global WebSocket; Node 20 finds undici's by itself. */
@@ -42,13 +45,17 @@ export class WeirClient extends QueryApi {
 
   constructor(options: ConnectOptions) {
     const { http, stream } = addressesOf(options.url);
-    super({ url: http, key: options.key, timeoutMs: options.requestTimeoutMs });
+    const platform = options.ca === undefined ? undefined : once(options.ca);
+    const ownFetch = platform && (async () => (await platform()).fetch);
+    super({ url: http, key: options.key, timeoutMs: options.requestTimeoutMs, fetch: ownFetch });
+    const { WebSocket: given } = options;
+    const givenSocket = given && (async () => given);
     this.#connection = new Connection({
       url: stream,
       key: options.key,
       client: options.client ?? "weir-client",
       receipts: options.onReceipt !== undefined,
-      WebSocket: options.WebSocket,
+      WebSocket: givenSocket ?? (platform && (async () => (await platform()).WebSocket)),
       retry: options.retry,
       dialTimeoutMs: options.dialTimeoutMs,
       pingAfterMs: options.pingAfterMs,
@@ -94,6 +101,12 @@ export class WeirClient extends QueryApi {
     this.#connection.close();
     return { abandonedEvents };
   }
+}
+
+/** Loaded when it is first needed. */
+function once(ca: string | readonly string[]): () => Promise<TrustingPlatform> {
+  let platform: Promise<TrustingPlatform> | undefined;
+  return () => (platform ??= platformTrusting(typeof ca === "string" ? [ca] : ca));
 }
 
 function addressesOf(url: string): { http: string; stream: string } {

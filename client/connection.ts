@@ -28,7 +28,7 @@ export interface ConnectionOptions {
   readonly client: string;
   /** Ask for a proof in each ack. */
   readonly receipts?: boolean | undefined;
-  readonly WebSocket?: WebSocketConstructor | undefined;
+  readonly WebSocket?: (() => Promise<WebSocketConstructor>) | undefined;
   readonly retry?: RetryOptions | undefined;
   /** How long a dial may take, up to the server's `hello`. */
   readonly dialTimeoutMs?: number | undefined;
@@ -109,7 +109,7 @@ export class Connection {
     this.#dials++;
     let socket: WebSocketLike;
     try {
-      const Socket = await webSocketConstructor(this.#options.WebSocket);
+      const Socket = await (this.#options.WebSocket ?? webSocketConstructor)();
       if (this.#state !== "dialing") return;
       socket = new Socket(this.#options.url);
     } catch (cause) {

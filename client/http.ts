@@ -10,6 +10,8 @@ export interface HttpOptions {
   readonly url: string;
   readonly key: string;
   readonly timeoutMs?: number | undefined;
+  /** In place of the platform's; asked for with each call. */
+  readonly fetch?: (() => Promise<typeof fetch>) | undefined;
 }
 
 export interface CallOptions {
@@ -22,11 +24,13 @@ export class HttpApi {
   readonly #url: string;
   readonly #key: string;
   readonly #timeoutMs: number;
+  readonly #fetch: () => Promise<typeof fetch>;
 
   constructor(options: HttpOptions) {
     this.#url = options.url;
     this.#key = options.key;
     this.#timeoutMs = options.timeoutMs ?? 35_000;
+    this.#fetch = options.fetch ?? (async () => fetch);
   }
 
   /** The JSON of a successful answer, or undefined when it has no body. The caller states its shape. */
@@ -36,7 +40,8 @@ export class HttpApi {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(`${this.#url}${path}`, {
+      const request = await this.#fetch();
+      response = await request(`${this.#url}${path}`, {
         method,
         signal,
         headers: { authorization: `Bearer ${this.#key}`, ...(body !== undefined && { "content-type": "application/json" }) },
@@ -44,12 +49,19 @@ export class HttpApi {
       });
       text = await response.text();
     } catch (cause) {
-      if (options.signal?.aborted === true) throw cause;
-      throw new WeirError("WEIR_CLIENT_UNREACHABLE", `${method} ${this.#url}${path} got no answer.`, { cause });
+      if (options.signal?.aborted === true || cause instanceof WeirError) throw cause;
+      throw new WeirError("WEIR_CLIENT_UNREACHABLE", `${method} ${this.#url}${path} got no answer${reasonOf(cause)}.`, { cause });
     }
     if (!response.ok) throw problemOf(response.status, text);
     return parseJson(text) as Answer;
   }
+}
+
+/** What the platform calls it, such as ECONNREFUSED or SELF_SIGNED_CERT_IN_CHAIN. */
+function reasonOf(thrown: unknown): string {
+  const cause: unknown = thrown instanceof Error ? thrown.cause : undefined;
+  const code: unknown = typeof cause === "object" && cause !== null ? Reflect.get(cause, "code") : undefined;
+  return typeof code === "string" ? ` (${code})` : "";
 }
 
 /** RFC 9457 problem details as an error; a proxy's page of HTML becomes one as well. */

@@ -11,6 +11,7 @@ export type { EventContext, EventDefaults, EventInput } from "./event.ts";
 export type { RetryOptions } from "./backoff.ts";
 export type { PublisherOptions, PublisherStats, PublishReceipt } from "./publisher.ts";
 export type {
+  AuditLogAnswer,
   CatalogMetric,
   DeadLetter,
   DeadLettersAnswer,

@@ -103,6 +103,22 @@ export interface DeadLettersAnswer {
   readonly ledger: LedgerAnswer;
 }
 
+export interface AuditLogAnswer {
+  /** Newest first. */
+  readonly entries: readonly {
+    readonly seq: number;
+    readonly atMs: number;
+    /** `key.create`, `metric.define`, ...: docs/operations.md. */
+    readonly action: string;
+    /** `key:<id>`, `operator:<user>` or `server`. */
+    readonly by: string;
+    readonly remoteAddress?: string;
+    readonly detail: Readonly<Record<string, unknown>>;
+  }[];
+  /** How many old ones are gone. */
+  readonly removed: number;
+}
+
 export interface ExportAnswer {
   readonly id: string;
   readonly status: "running" | "done" | "failed";
@@ -170,5 +186,13 @@ export class QueryApi {
 
   exportStatus(id: string, options?: CallOptions): Promise<ExportAnswer> {
     return this.#http.call("GET", `/v1/exports/${encodeURIComponent(id)}`, undefined, options);
+  }
+
+  /** Entries with a `seq` below `before`. */
+  auditLog(page: { limit?: number; before?: number } = {}, options?: CallOptions): Promise<AuditLogAnswer> {
+    const search = new URLSearchParams();
+    if (page.limit !== undefined) search.set("limit", String(page.limit));
+    if (page.before !== undefined) search.set("before", String(page.before));
+    return this.#http.call("GET", `/v1/audit-log?${search.toString()}`, undefined, options);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The part of the WebSocket interface that the client uses, and where to get one: the caller's, the platform's
+ * The part of the WebSocket interface that the client uses, and where to get one: the platform's
  * (browsers, Node 22 and later), or undici's (Node 20 has no global one). `connection.ts` is the only user.
  */
 import { WeirError } from "../protocol/error-codes.ts";
@@ -26,8 +26,7 @@ export interface SocketClose {
   readonly reason: string;
 }
 
-export async function webSocketConstructor(given: WebSocketConstructor | undefined): Promise<WebSocketConstructor> {
-  if (given !== undefined) return given;
+export async function webSocketConstructor(): Promise<WebSocketConstructor> {
   const platform: unknown = Reflect.get(globalThis, "WebSocket");
   if (isConstructor(platform)) return platform;
   // The name is not a literal, so that a bundler for browsers does not pack undici.

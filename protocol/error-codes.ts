@@ -87,6 +87,20 @@ export const errorCodes = {
   // Keys and scopes
   WEIR_AUTH_KEY_MISSING: { message: "An API key is required.", retryable: false, status: 401, close: 4401 },
   WEIR_AUTH_KEY_UNKNOWN: { message: "The API key is not valid.", retryable: false, status: 401, close: 4401 },
+  WEIR_AUTH_KEY_EXPIRED: { message: "The API key has expired.", retryable: false, status: 401, close: 4401 },
+  WEIR_AUTH_LOCKED_OUT: {
+    message: "Too many wrong keys came from this address; try again later.",
+    retryable: true,
+    status: 429,
+    close: 4429,
+  },
+  WEIR_KEY_LIMIT: { message: "The tenant has as many keys as the limit allows; revoke some.", retryable: false, status: 429 },
+  WEIR_KEY_REPLACED: { message: "The key has been rotated already; rotate its successor.", retryable: false, status: 409 },
+  WEIR_AUTH_KEY_IN_URL: {
+    message: "A key must not stand in a URL, where logs keep it; send `Authorization: Bearer KEY`, and rotate this key.",
+    retryable: false,
+    status: 400,
+  },
   WEIR_AUTH_SCOPE_MISSING: { message: "The API key lacks the scope for this.", retryable: false, status: 403 },
   WEIR_AUTH_HELLO_TIMEOUT: { message: "No key arrived in time.", retryable: true, status: 408, close: 4408 },
   WEIR_ORIGIN_REFUSED: { message: "Pages of this origin may not connect.", retryable: false, status: 403 },
@@ -128,6 +142,7 @@ export const errorCodes = {
   WEIR_START_DATA_IN_USE: { message: "Another server uses the data directory.", retryable: false, status: 500 },
   WEIR_START_DATA_FORMAT: { message: "The data directory has an unknown format.", retryable: false, status: 500 },
   WEIR_START_DATA_UNUSABLE: { message: "The data directory cannot be read or written.", retryable: false, status: 500 },
+  WEIR_START_TLS_INVALID: { message: "The TLS certificate or its key cannot be used.", retryable: false, status: 500 },
   WEIR_START_NO_JAVA: { message: "No Java runtime (17 or later) was found for QuestDB.", retryable: false, status: 500 },
   WEIR_START_NO_QUESTDB: { message: "The QuestDB jar was not found and could not be fetched.", retryable: false, status: 500 },
   WEIR_QUESTDB_UNREACHABLE: { message: "QuestDB does not answer.", retryable: true, status: 503 },
@@ -158,8 +173,10 @@ export class WeirError extends Error {
   override readonly name = "WeirError";
   readonly code: ErrorCode;
   readonly path: string | undefined;
+  /** How long to wait before trying again, when that is known. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, detail?: string, options?: { path?: string; cause?: unknown }) {
+  constructor(code: ErrorCode, detail?: string, options?: { path?: string; cause?: unknown; retryAfterMs?: number }) {
     const { message } = entryOf(code);
     super(
       detail === undefined ? message : `${message} ${detail}`,
@@ -167,6 +184,7 @@ export class WeirError extends Error {
     );
     this.code = code;
     this.path = options?.path;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   get retryable(): boolean {

@@ -78,6 +78,7 @@ export interface ErrorFrame {
   readonly message: string;
   readonly retryable: boolean;
   readonly path?: string;
+  readonly retryAfterMs?: number;
 }
 
 interface ChannelPosition {

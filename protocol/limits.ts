@@ -34,6 +34,15 @@ export const limits = {
   subscriberBacklogBytesMax: 4 * MIB,
   errorsPerConnectionMax: 1_000,
 
+  // Keys
+  keysPerTenantMax: 1_000,
+  auditEntriesMax: 10_000,
+  /** So many different wrong keys of one address within the window lock it out. */
+  wrongKeysMax: 20,
+  wrongKeyWindowMs: MINUTE_MS,
+  lockOutMs: MINUTE_MS,
+  lockOutAddressesMax: 10_000,
+
   // One host
   mailboxBytesMax: 256 * MIB,
   turnFramesMax: 64,

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../protocol/windows.ts";
+import { parseProxy } from "./client-address.ts";
 import { logLevels } from "./log.ts";
 import { parseWith } from "./route.ts";
 
@@ -26,37 +27,59 @@ function text(error: string) {
   return z.string({ error }).min(1, { error });
 }
 
+/** Texts joined by commas; each is taken in the form that `parse` gives it. */
+function list(parse: (text: string) => string | undefined, error: string) {
+  return z
+    .string({ error })
+    .default("")
+    .transform((text, context) => {
+      const parts = text.split(",").map((part) => part.trim());
+      const parsed = parts.filter((part) => part !== "").map(parse);
+      if (parsed.includes(undefined)) context.addIssue({ code: "custom", message: error });
+      return parsed.filter((part) => part !== undefined);
+    });
+}
+
+/** `https://app.example`, as browsers write it. */
+function originOf(text: string): string | undefined {
+  if (text === "*") return text;
+  try {
+    const url = new URL(text);
+    const isWeb = url.protocol === "http:" || url.protocol === "https:";
+    return isWeb && url.origin === text.toLowerCase().replace(/\/$/, "") ? url.origin : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 const questdb = z.union([z.enum(["managed", "off"]), z.url({ protocol: /^https?$/ })], {
   error: "must be `managed`, `off` or an http(s) URL",
 });
 
-const originsError = "must be `*` or a list of origins such as `https://dash.example`, joined by commas";
-
-function isOrigin(text: string): boolean {
-  return text === "*" || (URL.canParse(text) && new URL(text).origin === text);
-}
-
 const settings = {
   port: integer(0, 65_535).default(7070).meta({ description: "The TCP port of HTTP and WebSocket; 0 takes a free one" }),
   host: text("must be an address").default("127.0.0.1").meta({
-    description: "The address to listen on. `0.0.0.0` lets other machines in; put TLS in front of it",
+    description: "The address to listen on. `0.0.0.0` lets other machines in; use TLS then, here or in front",
   }),
-  allowedOrigins: z
-    .string({ error: originsError })
-    .default("")
-    .transform((list) =>
-      list
-        .split(",")
-        .map((each) => each.trim().toLowerCase())
-        .filter((each) => each !== ""),
-    )
-    .refine((list) => list.every(isOrigin), { error: originsError })
-    .meta({
-      description:
-        "Origins whose pages may open a WebSocket, as `https://dash.example,http://localhost:8080`; `*` for any. " +
-        "Pages of the server's own address always may, and services, which send no origin",
-      defaultText: "none",
-    }),
+  tlsCert: text("must be a file").optional().meta({
+    description:
+      "PEM file of the certificate and its chain: the port speaks TLS (1.2 or later) only. Noticed within 10 s when renewed",
+    defaultText: "no TLS",
+  }),
+  tlsKey: text("must be a file").optional().meta({
+    description: "PEM file of the certificate's private key, without a passphrase",
+    defaultText: "no TLS",
+  }),
+  allowedOrigins: list(originOf, "must be origins such as https://app.example, or *").meta({
+    description: "Web pages that may use the server from a browser, as origins joined by commas; `*` lets all pages in",
+    defaultText: "none",
+  }),
+  trustedProxies: list(parseProxy, "must be addresses or subnets such as 10.0.0.0/8").meta({
+    description:
+      "Proxies whose X-Forwarded-For is believed, as addresses or subnets joined by commas. Needed behind a proxy on another " +
+      "machine, or one who guesses keys locks out everybody",
+    defaultText: "none",
+  }),
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
   }),
@@ -180,6 +203,8 @@ const configSchema = z.strictObject(settings).transform((config, context) => {
   if (config.paneFineRetentionMs > config.paneMinuteRetentionMs) {
     refuse("paneFineRetentionMs", "must be at most paneMinuteRetentionMs");
   }
+  if (config.tlsCert === undefined && config.tlsKey !== undefined) refuse("tlsCert", "must be given with tlsKey");
+  if (config.tlsKey === undefined && config.tlsCert !== undefined) refuse("tlsKey", "must be given with tlsCert");
   return { ...config, paneRetentionMs };
 });
 
@@ -187,7 +212,7 @@ export type Config = z.output<typeof configSchema>;
 export type SettingName = keyof typeof settings;
 
 /** Variables of the command line client, which may stand in the same environment. */
-const clientVariables: ReadonlySet<string> = new Set(["WEIR_URL", "WEIR_KEY"]);
+const clientVariables: ReadonlySet<string> = new Set(["WEIR_URL", "WEIR_KEY", "WEIR_KEY_FILE", "WEIR_CA"]);
 const variablePrefix = "WEIR_";
 
 /** `flags` by camel-case name (`snapshotEveryMs`); undefined means not given. Throws WEIR_CONFIG_INVALID with the path. */

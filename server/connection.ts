@@ -16,10 +16,12 @@ import { FRAME_FORMATS } from "../protocol/event-columns.ts";
 import { decodeClientFrame, encodeFrame, type ClientFrame, type HelloFrame, type ServerFrame } from "../protocol/frames.ts";
 import { scanHead, type FrameHead } from "../protocol/msgpack-scan.ts";
 import { ACCEPTED } from "../protocol/verdicts.ts";
+import type { KeyState } from "../storage/api-keys.ts";
 import type { Channels, Publisher, PublishOutcome } from "../workers/ports.ts";
 import type { Admission } from "./admission.ts";
 import { ackBodyOf, countEvents, refusalOf, resultBodyOf } from "./api/events.ts";
-import { hasScope, ownerOfKey, requireScope } from "./authenticate.ts";
+import { hasScope, requireScope, type Authenticator } from "./authenticate.ts";
+import type { ClientAddress } from "./client-address.ts";
 import type { GatewayLimits } from "./gateway-limits.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
@@ -33,6 +35,7 @@ export const PROTOCOL_VERSION = 1;
 /** What all connections share. */
 export interface ConnectionServices {
   readonly control: Control;
+  readonly authenticator: Authenticator;
   readonly publisher: Publisher;
   readonly channels: Channels;
   readonly admission: Admission;
@@ -71,6 +74,7 @@ const CLOSE_TRY_AGAIN = 1013;
 
 export class Connection {
   readonly #services: ConnectionServices;
+  readonly #from: ClientAddress;
   readonly #openedMs: number;
   readonly #subscriptions: SocketSubscriptions;
   #socket: WebSocket<SocketData> | undefined;
@@ -86,8 +90,9 @@ export class Connection {
   /** Acks carry proofs: asked for in `hello`. */
   #proves = false;
 
-  constructor(services: ConnectionServices, owner: KeyOwner | undefined) {
+  constructor(services: ConnectionServices, owner: KeyOwner | undefined, from: ClientAddress) {
     this.#services = services;
+    this.#from = from;
     this.#owner = owner;
     this.#openedMs = services.now();
     this.#granted = Math.min(limits.creditFramesAtStart, services.limits.creditFrames);
@@ -142,9 +147,11 @@ export class Connection {
   }
 
   /** Called a few times a second: ends the connection when its key came too late, or is no longer valid. */
-  check(isKeyValid: (keyId: string) => boolean): void {
+  check(keyState: (keyId: string) => KeyState): void {
     if (this.#owner !== undefined) {
-      if (!isKeyValid(this.#owner.keyId)) this.#refuse(new WeirError("WEIR_AUTH_KEY_UNKNOWN", "It was revoked."), {});
+      const state = keyState(this.#owner.keyId);
+      if (state === "unknown") this.#refuse(new WeirError("WEIR_AUTH_KEY_UNKNOWN", "It was revoked."), {});
+      else if (state === "expired") this.#refuse(new WeirError("WEIR_AUTH_KEY_EXPIRED"), {});
     } else if (this.#services.now() - this.#openedMs >= this.#services.limits.helloTimeoutMs) {
       this.#refuse(new WeirError("WEIR_AUTH_HELLO_TIMEOUT"), {});
     }
@@ -206,9 +213,9 @@ export class Connection {
   }
 
   #greet({ key, receipts }: HelloFrame): void {
-    const { control, limits, version } = this.#services;
+    const { authenticator, limits, version } = this.#services;
     if (key !== undefined) {
-      const owner = ownerOfKey(control, key);
+      const owner = authenticator.ownerOfKey(key, this.#from);
       // A connection that changed its tenant would carry the old one's subscriptions and frames along.
       if (this.#owner !== undefined && this.#owner.keyId !== owner.keyId) {
         throw new WeirError("WEIR_FRAME_FIELD_INVALID", "The connection has another key already.", { path: "key" });
@@ -323,8 +330,9 @@ export class Connection {
     }
   }
 
-  #sendError({ code, message, retryable, path }: WeirError, ids: FrameIds): void {
-    this.#send({ t: "error", ...ids, code, message, retryable, ...(path === undefined ? {} : { path }) });
+  #sendError({ code, message, retryable, path, retryAfterMs }: WeirError, ids: FrameIds): void {
+    const more = { ...(path !== undefined && { path }), ...(retryAfterMs !== undefined && { retryAfterMs }) };
+    this.#send({ t: "error", ...ids, code, message, retryable, ...more });
   }
 
   #send(frame: ServerFrame): void {

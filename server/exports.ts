@@ -14,8 +14,9 @@ import type { ExportJobs, ExportStatus } from "./services.ts";
 
 /** As `start` names them; a draft has `.part` behind. Nothing else in the folder is ours. */
 const fileName = /-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.ndjson(?:\.part)?$/;
+/** One tenant has at most half of them: what it runs must not keep others from theirs. */
 const RUNNING_MAX = 8;
-const REMEMBERED_MAX = 1_000;
+const REMEMBERED_PER_TENANT_MAX = 100;
 
 export interface ExportOptions {
   readonly pool: JobPool;
@@ -80,14 +81,15 @@ export class Exports implements ExportJobs {
     const url = this.#options.warehouseUrl();
     if (url === undefined) throw new WeirError("WEIR_WAREHOUSE_UNAVAILABLE");
     const running = [...this.#jobs.values()].filter(({ status }) => status.status === "running");
-    if (running.length >= RUNNING_MAX) throw new WeirError("WEIR_QUERY_BUSY");
+    const own = running.filter((job) => job.tenant === tenant);
+    if (running.length >= RUNNING_MAX || own.length >= RUNNING_MAX / 2) throw new WeirError("WEIR_QUERY_BUSY");
     const span = await this.#spanOf(tenant, range);
     const id = randomUUID();
     mkdirSync(this.#options.folder, { recursive: true });
     const file = join(this.#options.folder, `${tenant}-${id}.ndjson`);
     const job = { tenant, status: { id, status: "running", rows: 0, bytes: 0 } as ExportStatus };
     this.#jobs.set(id, job);
-    this.#forgetOldest();
+    this.#forgetOldest(tenant);
     this.#options.pool.exportEvents({ url, tenant, ...span, file }).then(
       (result) => (job.status = { id, status: "done", ...result, file }),
       (error: unknown) => (job.status = { id, status: "failed", rows: 0, bytes: 0, error: errorText(error) }),
@@ -106,11 +108,10 @@ export class Exports implements ExportJobs {
     return { fromMs: Math.max(0, toMs - range.lengthMs), toMs };
   }
 
-  #forgetOldest(): void {
-    for (const [id, { status }] of this.#jobs) {
-      if (this.#jobs.size <= REMEMBERED_MAX) return;
-      if (status.status !== "running") this.#jobs.delete(id);
-    }
+  #forgetOldest(tenant: TenantId): void {
+    const own = [...this.#jobs].filter(([, job]) => job.tenant === tenant);
+    const ended = own.filter(([, { status }]) => status.status !== "running");
+    for (const [id] of ended.slice(0, Math.max(0, own.length - REMEMBERED_PER_TENANT_MAX))) this.#jobs.delete(id);
   }
 }
 

@@ -12,6 +12,10 @@ type LimitName =
   | "subscriberBacklogBytesMax"
   | "errorsPerConnectionMax"
   | "mailboxBytesMax"
-  | "concurrentQueriesMax";
+  | "concurrentQueriesMax"
+  | "wrongKeysMax"
+  | "wrongKeyWindowMs"
+  | "lockOutMs"
+  | "lockOutAddressesMax";
 
 export type GatewayLimits = { readonly [Name in LimitName & keyof typeof limits]: number };

@@ -7,18 +7,21 @@
  *
  * Everything it uses comes by argument; `server/main.ts` is the one caller outside tests.
  */
-import uWS from "uWebSockets.js";
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t, WebSocket } from "uWebSockets.js";
+import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError } from "../protocol/error-codes.ts";
 import { limits as protocolLimits } from "../protocol/limits.ts";
+import type { KeyState } from "../storage/api-keys.ts";
 import type { Channels, LiveData, Publisher } from "../workers/ports.ts";
 import { Admission } from "./admission.ts";
-import { ownerOfHeader } from "./authenticate.ts";
+import { Authenticator, refuseKeyInUrl } from "./authenticate.ts";
+import { ClientAddresses, type ClientAddress } from "./client-address.ts";
 import { Connection, type ConnectionServices, type SocketData } from "./connection.ts";
 import type { GatewayLimits } from "./gateway-limits.ts";
 import { HttpApi } from "./http.ts";
+import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import { Origins } from "./origins.ts";
 import type { Receipts } from "./receipts.ts";
 import type { Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
@@ -33,15 +36,23 @@ import type {
   ReceiptChecker,
 } from "./services.ts";
 import { socketSettings } from "./socket-settings.ts";
+import { tlsFilesOf } from "./tls.ts";
 import { checkUpgrade } from "./upgrade.ts";
 
+/** The settings that it needs. */
+export interface GatewayConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly drainTimeoutMs: number;
+  readonly allowedOrigins?: readonly string[];
+  readonly trustedProxies?: readonly string[];
+  /** Both or neither. */
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+}
+
 export interface GatewayOptions {
-  readonly config: {
-    readonly host: string;
-    readonly port: number;
-    readonly drainTimeoutMs: number;
-    readonly allowedOrigins: readonly string[];
-  };
+  readonly config: GatewayConfig;
   readonly control: Control;
   readonly publisher: Publisher;
   readonly channels: Channels;
@@ -59,16 +70,13 @@ export interface GatewayOptions {
   /** `draining` is added by the gateway. */
   readiness(): Omit<Readiness, "draining">;
   readonly limits?: Partial<GatewayLimits>;
+  readonly tlsCheckEveryMs?: number;
 }
 
 const STREAM_PATH = "/v1/stream";
 /** Keys are revoked on open sockets within a second. */
 const CHECK_EVERY_MS = 250;
-/** LIBUS_LISTEN_EXCLUSIVE_PORT. Without it a second server would share the port unnoticed, and the two split the connections. */
-const LISTEN_EXCLUSIVELY = 1;
-
-/** A form of `listen` that uWS has and its declarations lack. */
-type Listen = (host: string, port: number, options: number, opened: (socket: us_listen_socket | false) => void) => unknown;
+const TLS_CHECK_EVERY_MS = 10_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   return new Gateway(options);
@@ -78,12 +86,13 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #limits: GatewayLimits;
   readonly #admission: Admission;
-  readonly #app: TemplatedApp;
+  readonly #listener: Listener;
   readonly #http: HttpApi;
+  readonly #authenticator: Authenticator;
   readonly #connectionServices: ConnectionServices;
   readonly #connections = new Set<Connection>();
-  #listenSocket: us_listen_socket | undefined;
   #checking: ReturnType<typeof setInterval> | undefined;
+  #notingExpired = false;
   #onIdle: (() => void) | undefined;
   #closed = false;
 
@@ -102,8 +111,12 @@ export class Gateway {
     this.#admission.onRelief(() => {
       for (const connection of this.#connections) connection.returnCredit();
     });
+    this.#authenticator = new Authenticator({ ...options, limits });
     const idle = () => this.#checkIdle();
-    const shared = { ...options, admission: this.#admission, idle };
+    const addresses = new ClientAddresses(options.config.trustedProxies ?? []);
+    const access = { authenticator: this.#authenticator, origins: new Origins(options.config.allowedOrigins ?? []), addresses };
+    const tls = options.config.tlsCert !== undefined;
+    const shared = { ...options, ...access, tls, admission: this.#admission, idle };
     this.#connectionServices = { ...shared, limits };
     this.routes = allRoutes({
       ...shared,
@@ -111,29 +124,31 @@ export class Gateway {
       refreshGauges: () => this.#refreshGauges(),
     });
     this.#http = new HttpApi(shared, this.routes);
-    this.#app = this.#build(uWS.App());
+    this.#listener = new Listener({
+      host: options.config.host,
+      port: options.config.port,
+      tls: tlsFilesOf(options.config),
+      tlsCheckEveryMs: options.tlsCheckEveryMs ?? TLS_CHECK_EVERY_MS,
+      log: options.log,
+      build: (app) => this.#build(app),
+    });
     options.channels.onDelta((topic, frame) => {
-      if (!this.#closed) this.#app.publish(topic, frame, true);
+      if (!this.#closed) this.#listener.publish(topic, frame);
     });
   }
 
   /** Resolves with the port; rejects with WEIR_START_PORT_IN_USE. */
   async listen(): Promise<number> {
-    const { host, port } = this.#options.config;
-    const listenSocket = await new Promise<us_listen_socket | false>((resolve) => {
-      (this.#app.listen as unknown as Listen).call(this.#app, host, port, LISTEN_EXCLUSIVELY, resolve);
-    });
-    if (listenSocket === false) throw new WeirError("WEIR_START_PORT_IN_USE", `${host}:${port} cannot be listened on.`);
-    this.#listenSocket = listenSocket;
+    const port = this.#listener.listen();
     this.#checking = setInterval(() => this.#check(), CHECK_EVERY_MS);
-    return uWS.us_socket_local_port(listenSocket);
+    return port;
   }
 
   /** Takes nothing new, waits for what is in flight (at most `drainTimeoutMs`), and closes the sockets with 1012. */
   async drain(): Promise<void> {
     if (this.#closed) return;
     this.#admission.startDraining();
-    this.#stopListening();
+    this.#listener.stop();
     await this.#idle();
     const { close = 1012 } = entryOf("WEIR_FLOW_DRAINING");
     for (const connection of this.#connections) connection.end(close, "WEIR_FLOW_DRAINING");
@@ -144,13 +159,7 @@ export class Gateway {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#checking);
-    this.#stopListening();
-    this.#app.close();
-  }
-
-  #stopListening(): void {
-    if (this.#listenSocket !== undefined) uWS.us_listen_socket_close(this.#listenSocket);
-    this.#listenSocket = undefined;
+    this.#listener.close();
   }
 
   #idle(): Promise<void> {
@@ -201,16 +210,19 @@ export class Gateway {
 
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     let owner: KeyOwner | undefined;
+    let from: ClientAddress;
     try {
-      checkUpgrade(request, this.#options.config.allowedOrigins);
-      owner = ownerOfHeader(this.#options.control, request.getHeader("authorization"));
+      from = this.#http.addressOf(response, request);
+      checkUpgrade(request, this.#options.config.allowedOrigins ?? []);
+      refuseKeyInUrl(request.getQuery() ?? "");
+      owner = this.#authenticator.ownerOfHeader(request.getHeader("authorization"), from);
       this.#admission.openConnection();
     } catch (thrown) {
       // What comes behind may be frames already: they are no requests.
       this.#http.refuse(response, thrown, { close: true, headers: { "Sec-WebSocket-Version": "13" } });
       return;
     }
-    const connection = new Connection(this.#connectionServices, owner);
+    const connection = new Connection(this.#connectionServices, owner, from);
     const key = request.getHeader("sec-websocket-key");
     const extensions = request.getHeader("sec-websocket-extensions");
     response.upgrade<SocketData>({ connection }, key, "", extensions, context);
@@ -231,15 +243,30 @@ export class Gateway {
 
   #check(): void {
     try {
-      const active = new Map<string, boolean>();
-      const isKeyValid = (keyId: string): boolean => {
-        const known = active.get(keyId) ?? this.#options.control.isKeyValid(keyId);
-        active.set(keyId, known);
-        return known;
+      const { control, now } = this.#options;
+      const states = new Map<string, KeyState>();
+      const keyState = (keyId: string): KeyState => {
+        const state = states.get(keyId) ?? control.keyState(keyId, now());
+        states.set(keyId, state);
+        return state;
       };
-      for (const connection of this.#connections) connection.check(isKeyValid);
+      for (const connection of this.#connections) connection.check(keyState);
+      void this.#noteExpiredKeys();
     } catch (error) {
       this.#options.log.error({ err: error }, "check of open connections failed");
+    }
+  }
+
+  async #noteExpiredKeys(): Promise<void> {
+    if (this.#notingExpired) return;
+    this.#notingExpired = true;
+    const { control, log, now } = this.#options;
+    try {
+      for (const { keyId, tenant } of await control.noteExpiredKeys(now())) log.info({ keyId, tenant }, "key expired");
+    } catch (error) {
+      log.error({ err: error }, "audit entry failed");
+    } finally {
+      this.#notingExpired = false;
     }
   }
 
@@ -251,5 +278,7 @@ export class Gateway {
     metrics.subscriptions.set(subscriptions);
     metrics.creditHeld.set(this.#framesInFlight());
     metrics.heldBytes.set(this.#admission.heldBytes);
+    metrics.certificateExpiry.set((this.#listener.certificateExpiresMs ?? Number.POSITIVE_INFINITY) / 1_000);
+    metrics.auditRemoved.set(this.#options.control.auditRemoved);
   }
 }

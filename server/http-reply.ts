@@ -12,13 +12,15 @@ import type { ApiReply } from "./route.ts";
 export class HttpReply {
   readonly #response: HttpResponse;
   readonly #head: boolean;
+  readonly #always: Readonly<Record<string, string>>;
   #over = false;
   #onOver: () => void = () => {};
 
-  /** Must be made inside the route's callback: it attaches the abort handler. */
-  constructor(response: HttpResponse, head: boolean) {
+  /** Must be made inside the route's callback: it attaches the abort handler. `always`: headers of whatever is answered. */
+  constructor(response: HttpResponse, head: boolean, always: Readonly<Record<string, string>> = {}) {
     this.#response = response;
     this.#head = head;
+    this.#always = always;
     response.onAborted(() => this.#finish());
   }
 
@@ -47,7 +49,8 @@ export class HttpReply {
       this.#response.writeStatus(`${reply.status} ${STATUS_CODES[reply.status] ?? ""}`.trimEnd());
       if (contentType !== undefined) this.#response.writeHeader("Content-Type", contentType);
       this.#response.writeHeader("X-Request-Id", requestId);
-      for (const [name, value] of Object.entries(reply.headers ?? {})) this.#response.writeHeader(name, value);
+      const headers = { ...this.#always, ...reply.headers };
+      for (const [name, value] of Object.entries(headers)) this.#response.writeHeader(name, value);
       if (close) this.#response.writeHeader("Connection", "close");
       if (reply.status === 204) this.#response.endWithoutBody(undefined, close);
       else if (this.#head) this.#response.endWithoutBody(bytes, close);

@@ -8,6 +8,8 @@ import { openControl, type Control } from "../storage/control.ts";
 import { openDataDirectory, readDataDirectory } from "../storage/data-directory.ts";
 
 export { scopes, type Scope } from "../storage/api-key.ts";
+export type { ApiKey } from "../storage/api-keys.ts";
+export { SERVER_LOG, type AuditEntry, type LogName } from "../storage/audit-log.ts";
 export type KeyStore = Control;
 
 export function openKeyStore({ data, partitions }: { data: string; partitions: number }, nowMs: number): KeyStore {

@@ -31,6 +31,7 @@ import { boundsOf, Queries } from "./query/service.ts";
 import { MissingRows, type QuietStream } from "./missing-rows.ts";
 import { checkReceipt } from "./receipt-check.ts";
 import { Receipts } from "./receipts.ts";
+import { readTlsPair, tlsFilesOf } from "./tls.ts";
 import { VERSION } from "./version.ts";
 import { questdbRoot, WarehouseService } from "./warehouse.ts";
 
@@ -75,6 +76,9 @@ async function start(
 ): Promise<RunningServer> {
   const migrated = await migrateDataDirectory(config.data);
   if (migrated.length > 0) log.info({ formats: migrated }, "data directory migrated");
+  // Before the first key is made, which a start that fails later would not show.
+  const tls = tlsFilesOf(config);
+  if (tls !== undefined) readTlsPair(tls);
   const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
   undo.push(() => directory.close());
   const control = openControl(directory.controlPath);

@@ -98,6 +98,12 @@ export class GatewayMetrics {
   readonly #frameTally = { in: new Tally(), out: new Tally() };
   readonly #byteTally = { in: new Tally(), out: new Tally() };
   readonly #eventTally = new Tally();
+  readonly certificateExpiry = this.#gauge(
+    "weir_tls_certificate_expiry_timestamp_seconds",
+    "When the certificate ends; +Inf without TLS",
+  );
+  readonly auditRemoved = this.#gauge("weir_audit_entries_removed", "Entries that full audit logs have lost, since the start");
+  readonly #lockOuts = this.#counter("weir_lock_outs_total", "Addresses locked out after many wrong keys", []);
   readonly #refusals = this.#counter("weir_refusals_total", "Refused frames and requests by code", ["code"]);
   readonly #requests = this.#histogram("weir_request_duration_seconds", "HTTP requests", ["method", "route", "status"]);
   readonly #publishes = this.#histogram("weir_publish_duration_seconds", "From a frame's arrival to its ack", ["transport"]);
@@ -157,6 +163,10 @@ export class GatewayMetrics {
 
   refusal(code: string): void {
     this.#refusals.inc({ code });
+  }
+
+  lockedOut(): void {
+    this.#lockOuts.inc();
   }
 
   published(transport: "websocket" | "http", durationMs: number): void {

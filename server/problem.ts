@@ -15,8 +15,8 @@ export interface Problem {
   readonly requestId: string;
 }
 
-/** How long a client should wait before it tries again, in seconds. */
-export const RETRY_AFTER_SECONDS = 1;
+/** How long a client should wait before it tries again when the error does not say, in seconds. */
+const RETRY_AFTER_SECONDS = 1;
 
 export function problemType(code: ErrorCode): string {
   return `urn:weir:error:${code}`;
@@ -42,9 +42,11 @@ export function problemOf(error: WeirError, requestId: string, detail?: (message
   };
 }
 
-export function problemHeaders(problem: Problem): Record<string, string> {
+export function problemHeaders(problem: Problem, retryAfterMs = RETRY_AFTER_SECONDS * 1_000): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (problem.status === 429 || problem.status === 503) headers["Retry-After"] = String(RETRY_AFTER_SECONDS);
+  if (problem.status === 429 || problem.status === 503) {
+    headers["Retry-After"] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  }
   if (problem.status === 401) headers["WWW-Authenticate"] = 'Bearer realm="weir"';
   return headers;
 }

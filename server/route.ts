@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import { WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import type { Author } from "../storage/audit-log.ts";
 import type { KeyOwner, Scope } from "./services.ts";
 
 export interface ApiRequest {
@@ -20,6 +21,8 @@ export interface ApiRequest {
 
 export interface OwnedRequest extends ApiRequest {
   readonly owner: KeyOwner;
+  /** For the audit log. */
+  readonly author: Author;
 }
 
 export interface ApiReply {
@@ -61,8 +64,14 @@ export type Route =
 /** Codes that whole kinds of routes share. */
 export const entryCodes = {
   body: ["WEIR_FRAME_MALFORMED", "WEIR_FRAME_TOO_LARGE", "WEIR_BODY_TYPE_UNSUPPORTED", "WEIR_FLOW_OVERLOADED"],
-  auth: ["WEIR_AUTH_KEY_MISSING", "WEIR_AUTH_KEY_UNKNOWN", "WEIR_AUTH_SCOPE_MISSING"],
-  all: ["WEIR_INTERNAL", "WEIR_FLOW_DRAINING"],
+  auth: [
+    "WEIR_AUTH_KEY_MISSING",
+    "WEIR_AUTH_KEY_UNKNOWN",
+    "WEIR_AUTH_KEY_EXPIRED",
+    "WEIR_AUTH_LOCKED_OUT",
+    "WEIR_AUTH_SCOPE_MISSING",
+  ],
+  all: ["WEIR_INTERNAL", "WEIR_FLOW_DRAINING", "WEIR_AUTH_KEY_IN_URL"],
 } as const satisfies Record<string, readonly ErrorCode[]>;
 
 /** The part of a path that a route's `{name}` stands for; "" when it has none and matches; undefined when it does not. */

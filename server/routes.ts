@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { LiveData, Publisher } from "../workers/ports.ts";
 import type { Admission } from "./admission.ts";
 import { auditRoutes } from "./api/audit.ts";
+import { auditLogRoutes } from "./api/audit-log.ts";
 import { deadLetterRoutes } from "./api/dead-letters.ts";
 import { eventsRoutes } from "./api/events.ts";
 import { exportRoutes } from "./api/exports.ts";
@@ -48,6 +49,7 @@ export function allRoutes(services: RouteServices): readonly Route[] {
     ...auditRoutes(services),
     ...receiptRoutes(services),
     ...exportRoutes(services),
+    ...auditLogRoutes(services),
     ...healthRoutes(services.readiness),
     {
       method: "GET",

@@ -8,6 +8,8 @@ import type { ReceiptAnswer } from "../protocol/receipt-answer.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import type { WindowName } from "../protocol/windows.ts";
 import type { Scope } from "../storage/api-key.ts";
+import type { KeyState } from "../storage/api-keys.ts";
+import type { AuditPage, AuditRecord, Change, LogName } from "../storage/audit-log.ts";
 import type { TableHealth } from "../storage/questdb/reads.ts";
 import type { HostStatus, HostSupervision } from "../workers/ports.ts";
 import type { QueryRequest, TimeRange } from "./api/query.ts";
@@ -19,19 +21,25 @@ export interface KeyOwner {
   readonly tenant: TenantId;
   readonly scopes: readonly Scope[];
   readonly keyId: string;
+  readonly expiresMs?: number;
 }
 
-/** The part of the control store that the gateway uses: keys and metric definitions. */
+/** The part of the control store that the gateway uses: keys, metric definitions, the audit log. */
 export interface Control {
-  /** undefined: no such key, or it was revoked. */
+  /** undefined: no such key, or it was revoked. An expired one is given with its `expiresMs`. */
   verifyKey(key: string): KeyOwner | undefined;
-  isKeyValid(keyId: string): boolean;
+  keyState(keyId: string, nowMs: number): KeyState;
   metrics(tenant: TenantId): readonly MetricDefinition[];
   metric(tenant: TenantId, name: string): MetricDefinition | undefined;
   /** Rejects with WEIR_METRIC_EXISTS or WEIR_METRIC_LIMIT. "unchanged": the same definition was there. */
-  putMetric(tenant: TenantId, definition: MetricDefinition): Promise<"created" | "unchanged">;
+  putMetric(tenant: TenantId, definition: MetricDefinition, change: Change): Promise<"created" | "unchanged">;
   /** False when there was none. */
-  removeMetric(tenant: TenantId, name: string): Promise<boolean>;
+  removeMetric(tenant: TenantId, name: string, change: Change): Promise<boolean>;
+  record(log: LogName, record: AuditRecord): Promise<void>;
+  auditLog(log: LogName, options: { limit: number; before?: number }): AuditPage;
+  noteExpiredKeys(nowMs: number): Promise<readonly { readonly keyId: string; readonly tenant: TenantId }[]>;
+  /** Entries that were removed from audit logs because they were full, since the start. */
+  readonly auditRemoved: number;
 }
 
 /** What the catalog adds to a definition: the outputs of its aggregates, and the error bound of those not exact. */

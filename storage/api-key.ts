@@ -15,6 +15,9 @@ const KEY_ID_CHARACTERS = 16;
 /** No tenant is longer than 64 characters. */
 const KEY_CHARACTERS_MAX = 5 + 64 + 1 + SECRET_CHARACTERS;
 
+/** A key anywhere in a text. */
+export const keyPattern = new RegExp(`weir_[a-z0-9-]{1,64}_[${BASE62}]{${SECRET_CHARACTERS}}`, "g");
+
 export interface KeyHash {
   readonly keyId: string;
   readonly hashHex: string;

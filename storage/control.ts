@@ -1,5 +1,5 @@
 /**
- * The control store: tenants, API keys, metric definitions, warehouse offsets. Nothing is cached here, so what one process
+ * The control store: tenants, API keys, metric definitions, the audit log, warehouse offsets. Nothing is cached here, so what one process
  * writes (a key revoked from the command line) the others see with their next read. Changes of one process go one after
  * another; two processes that change the same entry at once: the later one stands.
  * The server, the gateway's authentication, the warehouse writer and the command line use it.
@@ -11,12 +11,13 @@ import { WeirError } from "../protocol/error-codes.ts";
 import { isTenantId, type TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
 import { defaultMetrics, metricDefinition, type MetricDefinition } from "../protocol/metric-definition.ts";
-import { generateKey, hashKey, sameHash, scopes, type Scope } from "./api-key.ts";
+import type { Scope } from "./api-key.ts";
+import { ApiKeys, type ApiKey, type KeyState, type NewKey } from "./api-keys.ts";
+import { AuditLog, type AuditPage, type AuditRecord, type Author, type Change, type LogName } from "./audit-log.ts";
 import { LmdbStore } from "./lmdb/store.ts";
 import type { Store, StoreKey, StoreWrite } from "./ports.ts";
 
 const TENANTS = "tenants";
-const API_KEYS = "api_keys";
 const METRICS = "metrics";
 const METRIC_CHANGES = "metric_changes";
 const WAREHOUSE_OFFSETS = "warehouse_offsets";
@@ -24,20 +25,26 @@ const WAREHOUSE_MARKS = "warehouse_marks";
 const WAREHOUSE_SERVER = "warehouse_server";
 
 const tenantId = z.string().refine(isTenantId);
-const storedKey = z.object({ tenant: tenantId, scopes: z.array(z.enum(scopes)), hashHex: z.string(), createdMs: z.number() });
 const storedCount = z.int().min(0);
 const storedCounts = z.record(z.string(), storedCount);
 
-export interface ApiKey {
-  readonly keyId: string;
-  readonly tenant: TenantId;
-  readonly scopes: readonly Scope[];
-  readonly createdMs: number;
+/** At most so many keys are noted as expired in one commit. */
+const EXPIRIES_AT_ONCE = 64;
+
+export interface KeyOptions {
+  readonly expiresMs?: number | undefined;
+  readonly author?: Author;
 }
+
+/** Who makes a change when the caller does not say. */
+const SERVER: Author = { by: "server" };
 
 export class Control {
   #store: Store;
   readonly #reopen: (() => Store) | undefined;
+  #keys: ApiKeys;
+  #audit: AuditLog;
+  #auditRemoved = 0;
   /** Under which this process counts its changes. */
   readonly #writer = randomUUID();
   #lastChange: Promise<unknown> = Promise.resolve();
@@ -46,6 +53,8 @@ export class Control {
   constructor(store: Store, reopen?: () => Store) {
     this.#store = store;
     this.#reopen = reopen;
+    this.#keys = new ApiKeys(store);
+    this.#audit = new AuditLog(store, this.#writer);
   }
 
   tenants(): readonly TenantId[] {
@@ -66,53 +75,85 @@ export class Control {
     });
   }
 
-  /** Makes a key, and its tenant when it is not there. `key` is in the answer and nowhere else: it cannot be read again. */
-  async createKey(tenant: TenantId, scopesGranted: readonly Scope[], nowMs: number): Promise<ApiKey & { readonly key: string }> {
+  /** Makes a key, and its tenant when it is not there. Rejects with WEIR_KEY_LIMIT. */
+  async createKey(tenant: TenantId, scopes: readonly Scope[], nowMs: number, options: KeyOptions = {}): Promise<NewKey> {
     await this.ensureTenant(tenant, nowMs);
     return this.#change(async () => {
-      let { key, keyId, hashHex } = generateKey(tenant);
-      while (this.isKeyValid(keyId)) ({ key, keyId, hashHex } = generateKey(tenant)); // the id of another, once in 2^64
-      const stored = { tenant, scopes: [...scopesGranted], createdMs: nowMs };
-      await this.#commit([put(API_KEYS, [keyId], { ...stored, hashHex })]);
-      return { ...stored, keyId, key };
+      const { made, writes } = this.#keys.create({ tenant, scopes, expiresMs: options.expiresMs }, nowMs);
+      const detail = { keyId: made.keyId, scopes, ...(made.expiresMs !== undefined && { expiresMs: made.expiresMs }) };
+      await this.#record(writes, tenant, { ...by(options.author, nowMs), action: "key.create", detail });
+      return made;
     });
   }
 
-  /** Whose key it is; undefined when it is none. What it takes depends only on whether the key's id is known. */
+  /** Whose key it is, also when it has expired (`expiresMs`); undefined when it is none. */
   verifyKey(key: string): ApiKey | undefined {
-    const hash = hashKey(key);
-    if (hash === undefined) return undefined;
-    const stored = this.#read(API_KEYS, [hash.keyId], storedKey);
-    if (stored === undefined || !sameHash(stored.hashHex, hash.hashHex)) return undefined;
-    return { keyId: hash.keyId, tenant: stored.tenant, scopes: stored.scopes, createdMs: stored.createdMs };
+    return this.#keys.verify(key);
   }
 
-  /** Whether a key that was verified before still is. Cheap: for asking again and again on open connections. */
-  isKeyValid(keyId: string): boolean {
-    return this.#store.get(API_KEYS, [keyId]) !== undefined;
+  /** Of a key that was verified before. Cheap: for asking again and again on open connections. */
+  keyState(keyId: string, nowMs: number): KeyState {
+    return this.#keys.state(keyId, nowMs);
+  }
+
+  /** A new key now; the old one ends after the overlap. Rejects with WEIR_AUTH_KEY_UNKNOWN, _EXPIRED, WEIR_KEY_*. */
+  rotateKey(
+    keyId: string,
+    overlapMs: number,
+    nowMs: number,
+    author?: Author,
+  ): Promise<{ readonly made: NewKey; readonly old: ApiKey }> {
+    return this.#change(async () => {
+      const { made, old, writes } = this.#keys.rotate(keyId, overlapMs, nowMs);
+      const detail = { keyId, newKeyId: made.keyId, expiresMs: old.expiresMs ?? nowMs };
+      await this.#record(writes, made.tenant, { ...by(author, nowMs), action: "key.rotate", detail });
+      return { made, old };
+    });
   }
 
   /** False when there is no such key. */
-  revokeKey(keyId: string): Promise<boolean> {
+  revokeKey(keyId: string, nowMs: number, author?: Author): Promise<boolean> {
     return this.#change(async () => {
-      if (!this.isKeyValid(keyId)) return false;
-      await this.#commit([{ table: API_KEYS, key: [keyId], value: undefined }]);
+      const key = this.#keys.get(keyId);
+      if (key === undefined) return false;
+      await this.#record(this.#keys.revoke(keyId), key.tenant, { ...by(author, nowMs), action: "key.revoke", detail: { keyId } });
       return true;
     });
   }
 
+  /** Writes into the audit log which keys have expired. The server calls it now and then; nothing else follows from it. */
+  noteExpiredKeys(nowMs: number): Promise<readonly ApiKey[]> {
+    return this.#change(async () => {
+      const { expired, writes } = this.#keys.due(nowMs, EXPIRIES_AT_ONCE);
+      for (const { keyId, tenant, expiresMs = nowMs } of expired) {
+        await this.#record([], tenant, { ...SERVER, atMs: nowMs, action: "key.expire", detail: { keyId, expiresMs } });
+      }
+      // Last: a crash before leaves an entry twice, not none.
+      if (writes.length > 0) await this.#commit(writes);
+      return expired;
+    });
+  }
+
   listKeys(tenant: TenantId): readonly ApiKey[] {
-    const keys: ApiKey[] = [];
-    for (const { key, value } of this.#store.range(API_KEYS)) {
-      const { hashHex: _secret, ...stored } = parse(storedKey, value);
-      if (stored.tenant === tenant) keys.push({ keyId: String(key[0]), ...stored });
-    }
-    return keys;
+    return this.#keys.list(tenant);
   }
 
   hasKeys(): boolean {
-    for (const _key of this.#store.range(API_KEYS, undefined, undefined, { limit: 1 })) return true;
-    return false;
+    return this.#keys.hasAny();
+  }
+
+  /** Puts into the audit log what has no change of its own in this store. */
+  record(log: LogName, record: AuditRecord): Promise<void> {
+    return this.#change(() => this.#record([], log, record));
+  }
+
+  auditLog(log: LogName, options: { limit: number; before?: number }): AuditPage {
+    return this.#audit.read(log, options);
+  }
+
+  /** Entries that this process has removed from audit logs because they were full. */
+  get auditRemoved(): number {
+    return this.#auditRemoved;
   }
 
   /** By name. */
@@ -124,8 +165,8 @@ export class Control {
     return this.#read(METRICS, [tenant, name], metricDefinition);
   }
 
-  /** Throws WEIR_METRIC_EXISTS when another definition has the name, WEIR_METRIC_LIMIT when the tenant is full. */
-  putMetric(tenant: TenantId, definition: MetricDefinition): Promise<"created" | "unchanged"> {
+  /** Rejects with WEIR_METRIC_EXISTS when another definition has the name, WEIR_METRIC_LIMIT when the tenant is full. */
+  putMetric(tenant: TenantId, definition: MetricDefinition, change: Change): Promise<"created" | "unchanged"> {
     return this.#change(async () => {
       const found = this.metric(tenant, definition.name);
       if (found !== undefined) {
@@ -133,16 +174,18 @@ export class Control {
         throw new WeirError("WEIR_METRIC_EXISTS", undefined, { path: "name" });
       }
       if (this.metrics(tenant).length >= limits.metricsPerTenantMax) throw new WeirError("WEIR_METRIC_LIMIT");
-      await this.#commit([put(METRICS, [tenant, definition.name], definition), this.#countChange(tenant)]);
+      const writes = [put(METRICS, [tenant, definition.name], definition), this.#countChange(tenant)];
+      await this.#record(writes, tenant, { ...change, action: "metric.define", detail: { metric: definition.name } });
       return "created";
     });
   }
 
   /** False when there is no such metric. */
-  removeMetric(tenant: TenantId, name: string): Promise<boolean> {
+  removeMetric(tenant: TenantId, name: string, change: Change): Promise<boolean> {
     return this.#change(async () => {
       if (this.metric(tenant, name) === undefined) return false;
-      await this.#commit([{ table: METRICS, key: [tenant, name], value: undefined }, this.#countChange(tenant)]);
+      const writes = [{ table: METRICS, key: [tenant, name], value: undefined }, this.#countChange(tenant)];
+      await this.#record(writes, tenant, { ...change, action: "metric.delete", detail: { metric: name } });
       return true;
     });
   }
@@ -209,6 +252,13 @@ export class Control {
     return result;
   }
 
+  /** The change and its audit entry in one commit. */
+  async #record(writes: readonly StoreWrite[], log: LogName, record: AuditRecord): Promise<void> {
+    const { writes: entry, removed } = this.#audit.append(log, record);
+    await this.#commit([...writes, ...entry]);
+    this.#auditRemoved += removed;
+  }
+
   async #commit(writes: readonly StoreWrite[]): Promise<void> {
     const store = this.#store;
     try {
@@ -217,6 +267,8 @@ export class Control {
       // Once: what else waited for this commit fails with it.
       if (this.#reopen !== undefined && this.#store === store && store.hasFailed === true) {
         this.#store = this.#reopen();
+        this.#keys = new ApiKeys(this.#store);
+        this.#audit = new AuditLog(this.#store, this.#writer);
         await store.close();
       }
       throw error;
@@ -238,6 +290,10 @@ export class Control {
 export function openControl(path: string, { readOnly = false }: { readOnly?: boolean } = {}): Control {
   const open = (): Store => LmdbStore.open(path, { fresh: true, readOnly });
   return new Control(open(), open);
+}
+
+function by(author: Author | undefined, atMs: number): Change {
+  return { ...(author ?? SERVER), atMs };
 }
 
 /** After every metric name and writer id. */

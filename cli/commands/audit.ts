@@ -4,40 +4,38 @@ import { auditSums, type AuditCheck, type AuditFigures, type AuditReport } from 
 import type { WeirClient } from "../../client/index.ts";
 import type { TenantId } from "../../protocol/ids.ts";
 import { auditDirectory, checkReceiptOffline } from "../../server/audit/directory.ts";
-import { clientFor, printJson, printLine } from "../connect-options.ts";
+import { clientFor, printJson, printLine, withKeyOptions, type ServerOptions } from "../connect-options.ts";
 import { auditExitCodes } from "../exit-codes.ts";
 import { UsageError, writeFailure } from "../failure.ts";
 import { formatNumber, formatTable, type Row } from "../table.ts";
 
-interface AuditFlags {
+interface AuditFlags extends Omit<ServerOptions, "url"> {
   readonly data?: string;
   readonly questdb?: string;
   readonly url?: string;
-  readonly key?: string;
   readonly partitions?: boolean;
   readonly receipt?: string;
   readonly tenant?: string;
-  readonly json?: boolean;
 }
 
 export function addAuditCommand(program: Command): void {
-  program
+  const command = program
     .command("audit")
     .description("Check that received = accepted + duplicates + dead letters, in the state, the journal and the warehouse")
     .option("--data <folder>", "a data directory whose server is stopped (environment: WEIR_DATA); nothing of it is changed")
     .option("--questdb <url>", "with --data: a QuestDB that runs, to count its rows")
-    .option("--url <url>", "a running server (environment: WEIR_URL)")
-    .option("--key <key>", "an admin key for --url (environment: WEIR_KEY); its tenant is checked")
+    .option("--url <url>", "a running server, asked with an admin key; its tenant is checked (environment: WEIR_URL)")
     .option("--partitions", "a line for each partition")
     .option("--receipt <proof>", "check this receipt instead: the proof of an ack or answer")
     .option("--tenant <id>", "with --receipt and --data: whose receipt it is")
-    .option("--json", "print JSON")
+    .option("--json", "print JSON");
+  withKeyOptions(command)
     .addHelpText(
       "after",
       `
 Examples:
   weir audit --data ./data
-  weir audit --url http://127.0.0.1:7070 --key weir_demo_... --json
+  weir audit --url http://127.0.0.1:7070 --key-file admin.key --json
 
 Exit codes: 0 balanced, 1 a sum is broken, 2 not everything could be checked, 64 wrong usage
 With --receipt: 0 valid or gone (trimmed since), 1 lost or forged, 2 it could not be checked`,
@@ -88,12 +86,8 @@ async function auditReceipt(receipt: string, data: string | undefined, url: stri
 
 const REQUEST_TIMEOUT_MS = 120_000;
 
-async function withClient<Answer>(
-  url: string,
-  { key }: AuditFlags,
-  ask: (client: WeirClient) => Promise<Answer>,
-): Promise<Answer> {
-  const client = clientFor({ url, ...(key !== undefined && { key }) }, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
+async function withClient<Answer>(url: string, flags: AuditFlags, ask: (client: WeirClient) => Promise<Answer>): Promise<Answer> {
+  const client = clientFor({ ...flags, url }, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
   try {
     return await ask(client);
   } finally {

@@ -53,7 +53,7 @@ async function list(flags: ServerOptions): Promise<void> {
 
 async function define(file: string, flags: ServerOptions): Promise<void> {
   const definitions = await readDefinitions(file);
-  const client = clientFor(flags);
+  const client = clientFor(flags, {}, file === "-" ? "the definitions" : undefined);
   try {
     for (const definition of definitions) {
       const stored = await client.defineMetric(definition);

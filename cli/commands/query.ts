@@ -50,7 +50,7 @@ ${exitCodesHelp}`,
 
 async function query(body: string | undefined, flags: QueryFlags): Promise<void> {
   const request = body === undefined ? requestOf(flags) : await readRequest(body);
-  const client = clientFor(flags);
+  const client = clientFor(flags, {}, body === undefined ? undefined : "the query");
   try {
     const answer = await client.query(request);
     if (flags.json === true) {

@@ -28,7 +28,7 @@ export function addSendCommand(program: Command): void {
       "after",
       `
 Examples:
-  weir send events.ndjson --key weir_demo_...
+  weir send events.ndjson --key-file service.key
   weir send samples/web-2015-05.ndjson.gz --shift-days auto
   zcat old.ndjson.gz | weir send - --rate 1000/s --json
 ${exitCodesHelp}`,
@@ -38,7 +38,7 @@ ${exitCodesHelp}`,
 
 async function send(files: readonly string[], flags: SendFlags): Promise<void> {
   const json = flags.json === true;
-  const client = clientFor(flags, { batchEvents: flags.batch, complete: false });
+  const client = clientFor(flags, { batchEvents: flags.batch, complete: false }, files.includes("-") ? "events" : undefined);
   const progress = startProgress(json);
   try {
     const [days, bytes] = [await daysOf(files, flags.shiftDays), await totalBytes(files)];

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { limits } from "../../protocol/limits.ts";
 import { entryCodes, parseJson, parseWith, type Route } from "../route.ts";
-import type { ExportJobs } from "../services.ts";
+import type { Control, ExportJobs } from "../services.ts";
 import { timeRange } from "./query.ts";
 
 const exportRequest = z.strictObject({ timeRange, format: z.literal("ndjson", { error: "the format is `ndjson`" }) });
@@ -18,7 +18,13 @@ const exportStatus = z.object({
   error: z.string().optional(),
 });
 
-export function exportRoutes({ exportJobs }: { exportJobs: ExportJobs }): Route[] {
+export interface ExportServices {
+  readonly exportJobs: ExportJobs;
+  readonly control: Pick<Control, "record">;
+  now(): number;
+}
+
+export function exportRoutes({ exportJobs, control, now }: ExportServices): Route[] {
   return [
     {
       method: "POST",
@@ -28,9 +34,10 @@ export function exportRoutes({ exportJobs }: { exportJobs: ExportJobs }): Route[
       body: { bytesMax: limits.queryBodyBytesMax, types: ["application/json"], schema: exportRequest },
       answers: { 202: { description: "The job was started", schema: z.object({ id: z.string(), status: jobState }) } },
       errors: [...entryCodes.body, "WEIR_QUERY_INVALID", "WEIR_QUERY_BUSY", "WEIR_WAREHOUSE_UNAVAILABLE"],
-      async handle({ owner, body }) {
+      async handle({ owner, author, body }) {
         const request = parseWith(exportRequest, parseJson(body, "WEIR_QUERY_INVALID"), "WEIR_QUERY_INVALID");
         const { id, status } = await exportJobs.start(owner.tenant, request.timeRange);
+        await control.record(owner.tenant, { ...author, atMs: now(), action: "export.start", detail: { exportId: id } });
         return { status: 202, body: { id, status }, headers: { Location: `/v1/exports/${encodeURIComponent(id)}` } };
       },
     },

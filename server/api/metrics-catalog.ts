@@ -18,9 +18,10 @@ export interface CatalogServices {
   readonly control: Control;
   readonly liveData: LiveData;
   readonly describeMetric: DescribeMetric;
+  now(): number;
 }
 
-export function catalogRoutes({ control, liveData, describeMetric }: CatalogServices): Route[] {
+export function catalogRoutes({ control, liveData, describeMetric, now }: CatalogServices): Route[] {
   const entryOf = (definition: MetricDefinition) => ({ ...definition, ...describeMetric(definition) });
   const defineAll = (tenant: TenantId) => liveData.define(tenant, control.metrics(tenant));
   const path = "/v1/metrics-catalog";
@@ -47,9 +48,9 @@ export function catalogRoutes({ control, liveData, describeMetric }: CatalogServ
         201: { description: "The definition as stored", schema: catalogEntry },
       },
       errors: [...entryCodes.body, "WEIR_METRIC_INVALID", "WEIR_METRIC_EXISTS", "WEIR_METRIC_LIMIT", "WEIR_HOST_FAILED"],
-      async handle({ owner, body }) {
+      async handle({ owner, author, body }) {
         const definition = parseWith(metricDefinition, parseJson(body, "WEIR_METRIC_INVALID"), "WEIR_METRIC_INVALID");
-        const outcome = await control.putMetric(owner.tenant, definition);
+        const outcome = await control.putMetric(owner.tenant, definition, { ...author, atMs: now() });
         // Also when unchanged: the request before may have died between the two steps.
         await defineAll(owner.tenant);
         return { status: outcome === "created" ? 201 : 200, body: entryOf(definition) };
@@ -63,8 +64,8 @@ export function catalogRoutes({ control, liveData, describeMetric }: CatalogServ
       parameters: [{ name: "name", in: "path", required: true, description: "The metric's name", schema: z.string() }],
       answers: { 204: { description: "It is gone" } },
       errors: ["WEIR_METRIC_UNKNOWN", "WEIR_HOST_FAILED"],
-      async handle({ owner, parameter }) {
-        if (!(await control.removeMetric(owner.tenant, parameter))) {
+      async handle({ owner, author, parameter }) {
+        if (!(await control.removeMetric(owner.tenant, parameter, { ...author, atMs: now() }))) {
           throw new WeirError("WEIR_METRIC_UNKNOWN", undefined, { path: "name" });
         }
         await defineAll(owner.tenant);

@@ -412,7 +412,7 @@ describe("a key", () => {
     }
     await refuses("/v1/events", { body: [event()] }, 401, "WEIR_AUTH_KEY_MISSING");
     await refuses("/v1/events", { body: [event()], key: "weir_strangers_nothing" }, 401, "WEIR_AUTH_KEY_UNKNOWN");
-    await refuses(`/v1/events?key=${keys.write}`, { body: [event()] }, 401, "WEIR_AUTH_KEY_MISSING");
+    await refuses(`/v1/events?key=${keys.write}`, { body: [event()] }, 400, "WEIR_AUTH_KEY_IN_URL");
   });
 
   test("without the scope: WEIR_AUTH_SCOPE_MISSING, and the connection goes on", async () => {

@@ -100,7 +100,7 @@ test("send holds a rate", async () => {
 test("a missing file, a wrong key, no key, and no server end with 1 and a code", async () => {
   const [file, wrongKey, noServer, noKey] = await Promise.all([
     weir(["send", join(folder, "missing.ndjson")]),
-    weir(["send", "-", "--key", "weir_demo_bad"], ndjson(1)),
+    runCli(["send", "-"], { env: { WEIR_URL: server.url, WEIR_KEY: "weir_demo_bad" }, stdin: ndjson(1) }),
     weir(["metrics", "list", "--url", "http://127.0.0.1:9", "--json"]),
     runCli(["metrics", "list"]),
   ]);

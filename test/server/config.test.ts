@@ -68,3 +68,13 @@ test("the page of errors has every code", () => {
   const markdown = errorsMarkdown();
   for (const code of Object.keys(errorCodes)) assert.ok(markdown.includes(`| \`${code}\` |`), code);
 });
+
+test("origins come as a list, in the form that browsers use", () => {
+  const originsOf = (allowedOrigins: string) => parseConfig({ flags: { allowedOrigins } }).allowedOrigins;
+  assert.deepEqual(parseConfig({}).allowedOrigins, []);
+  assert.deepEqual(originsOf("https://App.example, http://localhost:3000/"), ["https://app.example", "http://localhost:3000"]);
+  assert.deepEqual(originsOf("*"), ["*"]);
+  for (const wrong of ["app.example", "https://app.example/page", "ftp://app.example"]) {
+    assert.throws(() => originsOf(wrong), { code: "WEIR_CONFIG_INVALID" }, wrong);
+  }
+});

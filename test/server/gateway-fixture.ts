@@ -14,9 +14,11 @@ import type { TenantId } from "../../protocol/ids.ts";
 import { defaultMetrics, type MetricDefinition } from "../../protocol/metric-definition.ts";
 import { ACCEPTED, DUPLICATE, isDeadLetter, verdictOf } from "../../protocol/verdicts.ts";
 import type { GatewayLimits } from "../../server/gateway-limits.ts";
-import { createGateway, type Gateway, type GatewayOptions } from "../../server/gateway.ts";
+import { createGateway, type Gateway, type GatewayConfig, type GatewayOptions } from "../../server/gateway.ts";
 import { createLog } from "../../server/log.ts";
 import { GatewayMetrics } from "../../server/metrics.ts";
+import type { KeyState } from "../../storage/api-keys.ts";
+import type { AuditPage, AuditRecord } from "../../storage/audit-log.ts";
 import type { Control, ExportJobs, KeyOwner, QueryService, WarehouseState } from "../../server/services.ts";
 import {
   topicOf,
@@ -47,8 +49,26 @@ export class FakeControl implements Control {
     return this.owners.get(key);
   }
 
-  isKeyValid(keyId: string): boolean {
-    return [...this.owners.values()].some((owner) => owner.keyId === keyId);
+  keyState(keyId: string, nowMs: number): KeyState {
+    const owner = [...this.owners.values()].find((each) => each.keyId === keyId);
+    if (owner === undefined) return "unknown";
+    return owner.expiresMs !== undefined && owner.expiresMs <= nowMs ? "expired" : "valid";
+  }
+
+  readonly recorded: (AuditRecord & { readonly log: string })[] = [];
+  readonly auditRemoved = 0;
+
+  async record(log: string, record: AuditRecord): Promise<void> {
+    this.recorded.push({ log, ...record });
+  }
+
+  auditLog(log: string, { limit }: { limit: number }): AuditPage {
+    const entries = this.recorded.map((record, index) => ({ seq: index + 1, ...record })).filter((each) => each.log === log);
+    return { entries: entries.toReversed().slice(0, limit), removed: 0 };
+  }
+
+  async noteExpiredKeys(): Promise<readonly []> {
+    return [];
   }
 
   metrics(): readonly MetricDefinition[] {
@@ -304,7 +324,9 @@ export async function startGateway(
     queryService?: QueryService;
     drainTimeoutMs?: number;
     port?: number;
+    tlsCheckEveryMs?: number;
     allowedOrigins?: readonly string[];
+    config?: Partial<GatewayConfig>;
   } = {},
 ): Promise<Fixture> {
   const control = new FakeControl();
@@ -333,6 +355,7 @@ export async function startGateway(
       port: options.port ?? 0,
       drainTimeoutMs: options.drainTimeoutMs ?? 5_000,
       allowedOrigins: options.allowedOrigins ?? [],
+      ...options.config,
     },
     control,
     publisher,
@@ -350,6 +373,7 @@ export async function startGateway(
     now: () => Date.now(),
     readiness: () => health,
     limits: options.limits ?? {},
+    ...(options.tlsCheckEveryMs !== undefined && { tlsCheckEveryMs: options.tlsCheckEveryMs }),
   };
   const gateway = createGateway(gatewayOptions);
   const sockets: TestSocket[] = [];

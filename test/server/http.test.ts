@@ -101,7 +101,7 @@ test("keys: missing, unknown, wrong scheme, wrong scope, revoked", async (t) => 
   assert.match(String(missing.headers.get("www-authenticate")), /^Bearer/);
   await assertProblem(missing, 401, "WEIR_AUTH_KEY_MISSING");
   await assertProblem(await request("/v1/metrics-catalog", { key: "weir_acme_no" }), 401, "WEIR_AUTH_KEY_UNKNOWN");
-  await assertProblem(await request(`/v1/metrics-catalog?key=${keys.read}`), 401, "WEIR_AUTH_KEY_MISSING");
+  await assertProblem(await request("/v1/metrics-catalog?page=2"), 401, "WEIR_AUTH_KEY_MISSING");
   const basic = await request("/v1/metrics-catalog", { headers: { Authorization: "Basic abc" } });
   await assertProblem(basic, 401, "WEIR_AUTH_KEY_UNKNOWN", "authorization");
   await assertProblem(await post(fixture, "/v1/events", "{}", {}, keys.read), 403, "WEIR_AUTH_SCOPE_MISSING");
@@ -325,4 +325,24 @@ test("sessions, dead letters, exports", async (t) => {
 test("two gateways cannot share a port", async (t) => {
   const { port } = await startGateway(t);
   await assert.rejects(startGateway(t, { port }), { code: "WEIR_START_PORT_IN_USE" });
+});
+
+test("the audit log: the tenant's own entries, with who made them and from where", async (t) => {
+  const fixture = await startGateway(t);
+  const { request, control } = fixture;
+  control.recorded.push({ log: "other", atMs: 1, by: "server", action: "key.create", detail: { keyId: "o" } });
+  await post(fixture, "/v1/exports", JSON.stringify({ timeRange: { last: "24h" }, format: "ndjson" }));
+  const answer = await bodyOf(await request("/v1/audit-log", { key: keys.admin }));
+  const [entry, ...more] = answer["entries"] as Body[];
+  assert.deepEqual([more.length, answer["removed"]], [0, 0]);
+  const { action, by, remoteAddress, detail } = entry ?? {};
+  assert.deepEqual([action, by, remoteAddress, detail], ["export.start", "key:a", "127.0.0.1", { exportId: "x1" }]);
+  await assertProblem(await request("/v1/audit-log", { key: keys.read }), 403, "WEIR_AUTH_SCOPE_MISSING");
+  for (const [query, path] of [
+    ["limit=0", "limit"],
+    ["limit=1001", "limit"],
+    ["before=x", "before"],
+  ] as const) {
+    await assertProblem(await request(`/v1/audit-log?${query}`, { key: keys.admin }), 400, "WEIR_QUERY_INVALID", path);
+  }
 });

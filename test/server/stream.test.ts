@@ -82,6 +82,23 @@ test("a revoked key closes its open sockets within a second, and no others", asy
   assert.equal((await other.ask({ t: "ping", id: 3 }))["id"], 3);
 });
 
+test("a key that expires closes its open sockets and opens no other", async (t) => {
+  const { connect, control, request } = await startGateway(t);
+  const expiring = await connect(keys.write);
+  const other = await connect(keys.read);
+  await expiring.ask({ t: "ping" });
+  const owner = control.owners.get(keys.write);
+  assert.ok(owner !== undefined);
+  control.owners.set(keys.write, { ...owner, expiresMs: Date.now() });
+  assert.equal((await expiring.next())["code"], "WEIR_AUTH_KEY_EXPIRED");
+  assert.equal((await expiring.closed).code, 4401);
+  assert.equal((await other.ask({ t: "ping", id: 3 }))["id"], 3);
+  const late = await connect();
+  assert.equal((await late.ask({ t: "hello", key: keys.write }))["code"], "WEIR_AUTH_KEY_EXPIRED");
+  assert.equal((await late.closed).code, 4401);
+  assert.equal((await request("/v1/events", { method: "POST", body: "{}", key: keys.write })).status, 401);
+});
+
 test("acks list only what is not plainly accepted", async (t) => {
   const { connect, publisher } = await startGateway(t);
   const socket = await connect(keys.write);

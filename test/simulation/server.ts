@@ -7,6 +7,7 @@ import { limits } from "../../protocol/limits.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { PartitionRules } from "../../actors/partition.ts";
 import { Admission } from "../../server/admission.ts";
+import { Authenticator } from "../../server/authenticate.ts";
 import { Receipts } from "../../server/receipts.ts";
 import { Connection, type ConnectionServices } from "../../server/connection.ts";
 import { Ingest } from "../../server/ingest.ts";
@@ -139,8 +140,10 @@ export class SimServer {
     this.admission.onRelief(() => {
       for (const { connection } of this.sockets) connection.returnCredit();
     });
+    const now = this.#now;
     this.#services = {
       control: this.control,
+      authenticator: new Authenticator({ control: this.control, limits, metrics, log, now }),
       publisher: this.#ingest,
       channels: this.live,
       admission: this.admission,
@@ -169,7 +172,8 @@ export class SimServer {
 
   connect(owner: SocketOwner): SimSocket {
     this.admission.openConnection();
-    const connection = new Connection(this.#services, { tenant: TENANT, scopes: ["write", "read"], keyId: "key" });
+    const key = { tenant: TENANT, scopes: ["write", "read"], keyId: "key" } as const;
+    const connection = new Connection(this.#services, key, { text: "127.0.0.1", group: undefined });
     const socket = new SimSocket(
       connection,
       owner,

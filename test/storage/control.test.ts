@@ -12,6 +12,7 @@ import { temporaryFolder } from "./temporary-folder.ts";
 const writerProcess = fileURLToPath(new URL("writer-process.js", import.meta.url));
 const demo = "demo" as TenantId;
 const demo2 = "demo2" as TenantId;
+const change = { by: "operator:ann", atMs: 7 };
 const clicks = metricDefinition.parse({ name: "clicks", aggregates: ["count"] });
 
 test("a new tenant has the default metrics, once", async () => {
@@ -52,10 +53,10 @@ test("a key opens its tenant until it is revoked", async () => {
   ]) {
     assert.equal(control.verifyKey(wrong), undefined);
   }
-  assert.equal(control.isKeyValid(keyId), true);
-  assert.equal(await control.revokeKey(keyId), true);
-  assert.equal(await control.revokeKey(keyId), false);
-  assert.equal(control.isKeyValid(keyId), false);
+  assert.equal(control.keyState(keyId, 5), "valid");
+  assert.equal(await control.revokeKey(keyId, 6), true);
+  assert.equal(await control.revokeKey(keyId, 6), false);
+  assert.equal(control.keyState(keyId, 5), "unknown");
   assert.equal(control.verifyKey(key), undefined);
   assert.deepEqual(control.listKeys(demo), []);
   assert.ok(control.verifyKey(other.key) !== undefined);
@@ -82,13 +83,13 @@ test("definitions change with a version that rises", async () => {
   const control = new Control(new MemoryStore());
   await control.ensureTenant(demo, 1);
   const before = control.definitionsVersion(demo);
-  assert.equal(await control.putMetric(demo, clicks), "created");
-  assert.equal(await control.putMetric(demo, clicks), "unchanged");
+  assert.equal(await control.putMetric(demo, clicks, change), "created");
+  assert.equal(await control.putMetric(demo, clicks, change), "unchanged");
   assert.deepEqual(control.metric(demo, "clicks"), clicks);
-  await assert.rejects(control.putMetric(demo, { ...clicks, seriesMax: 5 }), { code: "WEIR_METRIC_EXISTS" });
+  await assert.rejects(control.putMetric(demo, { ...clicks, seriesMax: 5 }, change), { code: "WEIR_METRIC_EXISTS" });
   assert.equal(control.definitionsVersion(demo), before + 1);
-  assert.equal(await control.removeMetric(demo, "clicks"), true);
-  assert.equal(await control.removeMetric(demo, "clicks"), false);
+  assert.equal(await control.removeMetric(demo, "clicks", change), true);
+  assert.equal(await control.removeMetric(demo, "clicks", change), false);
   assert.equal(control.definitionsVersion(demo), before + 2);
   assert.equal(control.definitionsVersion(demo2), 0);
   assert.equal(control.metric(demo2, "events"), undefined);
@@ -96,7 +97,7 @@ test("definitions change with a version that rises", async () => {
 
 test("the number of metrics is bounded, also for calls side by side", async () => {
   const control = new Control(new MemoryStore());
-  const put = (index: number) => control.putMetric(demo, { ...clicks, name: `m${index}` });
+  const put = (index: number) => control.putMetric(demo, { ...clicks, name: `m${index}` }, change);
   const outcomes = await Promise.allSettled(Array.from({ length: limits.metricsPerTenantMax + 2 }, (_, index) => put(index)));
   assert.equal(outcomes.filter(({ status }) => status === "rejected").length, 2);
   assert.equal(control.metrics(demo).length, limits.metricsPerTenantMax);
@@ -122,7 +123,7 @@ test("two that share the store see each other's changes and lose no version", as
   const store = new MemoryStore();
   const [one, two] = [new Control(store), new Control(store)];
   await one.ensureTenant(demo, 1);
-  await Promise.all([one.putMetric(demo, clicks), two.putMetric(demo, { ...clicks, name: "taps" })]);
+  await Promise.all([one.putMetric(demo, clicks, change), two.putMetric(demo, { ...clicks, name: "taps" }, change)]);
   assert.equal(one.definitionsVersion(demo), 3);
   assert.equal(two.metric(demo, "clicks")?.name, "clicks");
 });
@@ -135,7 +136,7 @@ test("what another process wrote is seen at once, in the same turn", async (cont
   assert.equal(status, 0);
   assert.equal(control.hasTenant(demo), true);
   assert.equal(control.definitionsVersion(demo), 1);
-  assert.equal(await control.putMetric(demo, clicks), "created");
+  assert.equal(await control.putMetric(demo, clicks, change), "created");
   assert.equal(control.definitionsVersion(demo), 2);
   await control.close();
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../../server/config.ts";
-import { createLog } from "../../server/log.ts";
+import { createLog, type Log } from "../../server/log.ts";
 import { startServer, type RunningServer } from "../../server/main.ts";
 import { openControl } from "../../storage/control.ts";
 import { readDataDirectory } from "../../storage/data-directory.ts";
@@ -23,9 +23,10 @@ export interface RealServer {
 export async function startRealServer(
   flags: Record<string, unknown>,
   data = mkdtempSync(join(tmpdir(), "weir-")),
+  log: Log = createLog({ level: "error" }),
 ): Promise<RealServer> {
   const config = parseConfig({ flags: { port: 0, questdb: "off", data, ...flags } });
-  const server = await startServer(config, createLog({ level: "error" }));
+  const server = await startServer(config, log);
   return {
     server,
     data,
@@ -39,7 +40,7 @@ export async function startRealServer(
     },
     async restart(other = {}) {
       await server.drain();
-      return startRealServer({ ...flags, ...other }, data);
+      return startRealServer({ ...flags, ...other }, data, log);
     },
     async close() {
       await server.drain();
