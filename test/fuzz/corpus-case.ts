@@ -12,6 +12,8 @@ import type { WireFrame } from "./raw-socket.ts";
 interface CaseHead {
   readonly name: string;
   readonly answer: string;
+  /** As right: a server that ends a connection while bytes come may see its answer lost on the way (TCP reset). */
+  readonly or?: string;
   /** The frame or body as a whole is kept as one dead letter. */
   readonly isKept?: true;
 }

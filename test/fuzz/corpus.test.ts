@@ -67,7 +67,8 @@ let unchecked: Counted[] = [];
 async function check(each: CorpusCase): Promise<void> {
   const counted = countedIn(each.answer);
   unchecked.push({ ...counted, invalid: counted.invalid + (each.isKept === true ? 1 : 0) });
-  assert.equal(await runCase(target, each), each.answer);
+  const answer = await runCase(target, each);
+  if (answer !== each.or) assert.equal(answer, each.answer);
   await target.checkNeighbour();
 }
 

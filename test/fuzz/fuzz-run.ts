@@ -246,7 +246,12 @@ interface Said {
 async function post(server: FuzzTarget, type: string, body: Uint8Array): Promise<Said> {
   const headers = { Authorization: `Bearer ${server.keys.write}`, "Content-Type": type };
   const response = await fetch(`${server.url}/v1/events`, { method: "POST", headers, body });
-  const { receipt: _receipt, requestId: _requestId, ...answer } = (await response.json()) as Record<string, unknown>;
+  const {
+    receipt: _receipt,
+    proof: _proof,
+    requestId: _requestId,
+    ...answer
+  } = (await response.json()) as Record<string, unknown>;
   if (response.status >= 400) checkCode(answer["code"]);
   return { status: response.status, ...answer };
 }
