@@ -75,10 +75,7 @@ test("what was flushed survives; of what was not, a beginning of any length does
     assert.equal(durable.length, found.length, "what a crash keeps is told as durable");
     kept.add(found.length);
   }
-  assert.deepEqual(
-    [...kept].toSorted((a, b) => a - b),
-    [3, 4, 5, 6],
-  );
+  assert.deepEqual(kept, new Set([3, 4, 5, 6]));
 });
 
 test("a flush covers what was appended before it began, not what came while a commit ran", async () => {
@@ -108,7 +105,7 @@ test("a store's commit is whole or not there; one that was answered is there", a
     assert.equal(a, b);
     kept.add(String(a));
   }
-  assert.deepEqual([...kept].toSorted(), ["1", "2", "3"]);
+  assert.deepEqual(kept, new Set(["1", "2", "3"]));
 });
 
 test("a failed commit rejects, and nothing is taken after it; its fate shows after the crash", async () => {
@@ -131,8 +128,5 @@ test("a failed commit rejects, and nothing is taken after it; its fate shows aft
     kept.add(next.durableOffset - durable);
     assert.equal(next.append(record(0)), (next.durableOffset + 1) as Offset);
   }
-  assert.deepEqual(
-    [...kept].toSorted((a, b) => a - b),
-    [0, 1],
-  );
+  assert.deepEqual(kept, new Set([0, 1]));
 });

@@ -4,28 +4,28 @@ import { test } from "node:test";
 import { kinds } from "./faults.ts";
 import { simulate } from "./simulation.ts";
 
-const FIRST = 1;
-const COUNT = 25;
+/** Short runs with many kinds of faults. */
+const SEEDS = [1, 2, 4, 6, 7, 11, 12, 13, 16, 17, 21, 23, 26, 27, 28, 29, 30, 35, 36, 38, 39, 40, 47, 48, 52];
 
 test("a seed replays exactly: the same trace, to the last step", async () => {
-  const [one, other, different] = [await simulate(FIRST), await simulate(FIRST), await simulate(FIRST + 1)];
-  assert.deepEqual(other.trace, one.trace);
-  assert.equal(other.hash, one.hash);
-  assert.notEqual(different.hash, one.hash);
+  const [one, again, other] = [await simulate(2), await simulate(2), await simulate(7)];
+  assert.deepEqual(again.trace, one.trace);
+  assert.equal(again.hash, one.hash);
+  assert.notEqual(other.hash, one.hash);
   assert.ok(one.steps > 1_000 && one.acks > 10, "something happened");
 });
 
-const faults = new Set<string>();
-const faultNames = [...kinds.map(({ name }) => name), "questdb loses an answer", "questdb refuses", "questdb stalls"];
+const met = new Set<string>();
 
-for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
+for (const seed of SEEDS) {
   test(`seed ${seed}`, async () => {
-    const result = await simulate(seed);
-    for (const kind of result.faults.keys()) faults.add(kind);
-    assert.equal(result.violation, undefined, `${result.violation}\n${result.trace.slice(-40).join("\n")}`);
+    const { violation, faults, trace } = await simulate(seed);
+    for (const kind of faults.keys()) met.add(kind);
+    assert.equal(violation, undefined, `${violation}\n${trace.slice(-40).join("\n")}`);
   });
 }
 
 test("the pinned seeds meet every kind of fault", () => {
-  assert.deepEqual([...faults].sort(), [...faultNames].sort());
+  const expected = [...kinds.map(({ name }) => name), "questdb loses an answer", "questdb refuses", "questdb stalls"];
+  assert.deepEqual(met, new Set(expected));
 });

@@ -27,7 +27,7 @@ export class Shown {
   }
 
   /** A frame leaves the server. */
-  left(frame: SnapshotFrame | DeltaFrame, _everyMs: number): void {
+  left(frame: SnapshotFrame | DeltaFrame): void {
     for (const row of frame.values) {
       const count = Number(row["count"] ?? 0);
       const bySeries = "country" in row;

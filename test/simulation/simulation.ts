@@ -7,8 +7,7 @@
  * Safety is checked at each step (what is said, what reaches the disk, what is shown), liveness at the end.
  */
 import { createHash } from "node:crypto";
-import type { WeirError } from "../../protocol/error-codes.ts";
-import { decodeServerFrame, type DeltaFrame, type SnapshotFrame } from "../../protocol/frames.ts";
+import { decodeServerFrame, type DeltaFrame } from "../../protocol/frames.ts";
 import { SimDisk } from "./disk.ts";
 import { acceptedDifferences, differences, ledgerDifferences } from "./end-checks.ts";
 import { BASE_MS, type SimEvent } from "./events.ts";
@@ -159,12 +158,12 @@ export class Simulation {
   boot(delayMs: number): void {
     this.#clients.after(delayMs, () => {
       const hostCount = this.#random.integer(1, this.world.settings.hostsMax);
-      const server = new SimServer(this.world, ++this.#starts, hostCount, (error) => this.#hostFailed(server, error));
+      const server = new SimServer(this.world, ++this.#starts, hostCount, (error) => this.#stopped(server, error));
       this.server = server;
       this.trace(`start ${server.start} with ${hostCount} hosts`);
       server.open().then(
         (replayed) => this.#opened(server, replayed),
-        (error: unknown) => this.#openFailed(server, error),
+        (error: unknown) => this.#stopped(server, error),
       );
     });
   }
@@ -192,7 +191,7 @@ export class Simulation {
         this.server = undefined;
         this.boot(this.#random.duration(10, 1_000));
       },
-      (error: unknown) => this.#openFailed(server, error),
+      (error: unknown) => this.#stopped(server, error),
     );
   }
 
@@ -207,17 +206,13 @@ export class Simulation {
       server.isServing = true;
       for (const client of [...this.publishers, ...this.subscribers]) this.#reconnectSoon(client);
     };
-    check().catch((error: unknown) => this.#openFailed(server, error));
+    check().catch((error: unknown) => this.#stopped(server, error));
   }
 
-  /** A host may only fail because its disk did. */
-  #hostFailed(server: SimServer, error: WeirError): void {
-    this.#openFailed(server, error);
-  }
-
-  #openFailed(server: SimServer, error: unknown): void {
+  /** A server may only stop because its disk failed. */
+  #stopped(server: SimServer, error: unknown): void {
     if (this.server !== server) return;
-    this.trace(`start ${server.start} failed: ${textOf(error)}`);
+    this.trace(`start ${server.start} stopped: ${textOf(error)}`);
     if (this.world.disk.failures === this.#failuresMet) {
       this.wrong(`the server stopped although no disk failed: ${textOf(error)}`);
       return;
@@ -259,7 +254,7 @@ export class Simulation {
       everyMs,
       process: this.#clients,
       connect: (owner) => this.#connect(owner),
-      onShown: (frame: SnapshotFrame | DeltaFrame) => this.#shown.left(frame, everyMs),
+      onShown: (frame) => this.#shown.left(frame),
       onState: (subscriber) => {
         this.trace(`${name} has ${channel} ${subscriber.state.position?.epoch}/${subscriber.state.position?.seq}`);
         this.#shown.held(subscriber);
