@@ -74,6 +74,8 @@ export class World {
   readonly #end = new AbortController();
   #questdb: QuestDbServer | undefined;
   #client: WeirClient | undefined;
+  /** Of the tenant into which is streamed. */
+  key = "";
   #sending: Promise<unknown> = Promise.resolve();
   #staysUp = false;
   #launch: Launch = {};
@@ -119,7 +121,7 @@ export class World {
   async begin(): Promise<void> {
     const { server, books } = this;
     const { seed, surroundings } = this.#options;
-    const key = await server.newKey(TENANT);
+    const key = (this.key = await server.newKey(TENANT));
     this.#launch = surroundings?.(this) ?? {};
     this.launch();
     await server.untilReady(PATIENCE_MS);
