@@ -1,9 +1,10 @@
 /** QuestDB away, set back, suspended, or changed under us; an external one, which the server only knows by its address. */
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HOUR_MS } from "../../protocol/windows.ts";
 import { eventually } from "../support/real-server.ts";
 import { streaming, type StreamingFault } from "./streaming.ts";
+import { runProgram } from "./tools.ts";
 import { PATIENCE_MS, TENANT, type World } from "./world.ts";
 
 async function withQuestDb(world: World): Promise<void> {
@@ -120,21 +121,29 @@ const cases: readonly StreamingFault[] = [
   },
   {
     name: "questdb-suspended",
-    fault: "a table is suspended",
-    expected: "/readyz shows it, the table is resumed",
+    fault: "QuestDB runs out of file descriptors (prlimit) and suspends a table",
+    expected: "/readyz is `degraded` and names the table; it is resumed once the cause is gone",
+    needs: ["prlimit"],
     questdb: "external",
     before: withQuestDb,
     inject: async (world) => {
       await rowsArrive(world, 100);
-      await exec(world, "ALTER TABLE events SUSPEND WAL");
+      const pid = world.questdbPid;
+      const used = readdirSync(`/proc/${pid}/fd`).length;
+      await runProgram("prlimit", ["--pid", String(pid), `--nofile=${used - 20}:`]);
     },
-    react: async (world) => {
-      const isResumed = async (): Promise<boolean> =>
-        (await exec(world, "SELECT suspended FROM wal_tables() WHERE name = 'events'"))[0]?.[0] === false;
-      await eventually(isResumed, "the table is resumed", PATIENCE_MS);
-      return "the table was resumed";
+    react: async (world, observer) => {
+      const suspended = (): string[] => (observer.last?.tables ?? []).filter((each) => each.suspended).map(({ table }) => table);
+      await eventually(() => suspended().length > 0, "a table is suspended", PATIENCE_MS);
+      const tables = suspended().join();
+      await world.progress(100);
+      return `/readyz \`${observer.last?.status}\`, suspended: ${tables}; events taken`;
     },
-    heal: async () => undefined,
+    heal: async (world, observer) => {
+      await runProgram("prlimit", ["--pid", String(world.questdbPid), "--nofile=20000:"]);
+      const isWell = (): boolean => observer.last?.tables?.every(({ suspended }) => !suspended) === true;
+      await eventually(isWell, "every table is resumed", PATIENCE_MS);
+    },
   },
   schemaChange("column-dropped", "ALTER TABLE events DROP COLUMN user_agent", "ALTER TABLE events ADD COLUMN user_agent VARCHAR"),
   schemaChange(
