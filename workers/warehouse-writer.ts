@@ -64,11 +64,18 @@ export interface WriterStatus {
 const POLL_MS = 100;
 const RETRY_MS_MIN = 200;
 const RETRY_MS_MAX = 10_000;
+/**
+ * A refusal may be about the table and not about the row: somebody changed it. Connecting anew mends the table or finds that it
+ * does not fit, so a row is only given up when it was refused after so many connects in a row.
+ */
+const REFUSALS_MAX = 5;
 
 export class WarehouseWriter {
   readonly #options: WarehouseWriterOptions;
   #warehouse: Warehouse | undefined;
   #reconnect = false;
+  /** Passes that a refused row has ended, since one that wrote something. */
+  #refusals = 0;
   #rowsWritten = 0;
   #rowsRefused = 0;
   #caughtUpMs = 0;
@@ -94,6 +101,7 @@ export class WarehouseWriter {
         this.#reconnect = false;
         this.#warehouse ??= await this.#options.connect(signal);
         const wrote = await this.#pass(this.#warehouse, signal);
+        if (wrote) this.#refusals = 0;
         if (!wrote) this.#caughtUpMs = this.#options.now();
         retryMs = RETRY_MS_MIN;
         this.#report("ready");
@@ -170,7 +178,10 @@ export class WarehouseWriter {
     return false;
   }
 
-  /** A request with a row that can never be stored is refused whole: halving finds that row, and the others get through. */
+  /**
+   * A request with a row that can never be stored is refused whole: halving finds that row, and the others get through.
+   * The first times it ends the pass, and the table is looked at before the same rows are sent again.
+   */
   async #write(warehouse: Warehouse, table: WarehouseTable, rows: readonly WarehouseRow[], signal: AbortSignal): Promise<void> {
     if (rows.length === 0) return;
     try {
@@ -178,6 +189,7 @@ export class WarehouseWriter {
     } catch (error) {
       if (!(error instanceof WeirError) || error.code !== "WEIR_QUESTDB_ROW_REFUSED") throw error;
       if (rows.length === 1) {
+        if (++this.#refusals < REFUSALS_MAX) throw error;
         this.#rowsRefused++;
         this.#options.onRefused(table, error);
         return;

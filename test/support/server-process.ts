@@ -31,10 +31,23 @@ export interface Run {
   readonly output: { stdout: string; stderr: string };
 }
 
-/** Starts `weir serve` with these flags; without `env` it sees nothing of this process's environment but PATH. */
-export function serve(flags: Flags, options: { env?: NodeJS.ProcessEnv; cwd?: string; nodeArgs?: readonly string[] } = {}): Run {
+/** How the program is run. */
+export interface Surroundings {
+  /** Without it the program sees nothing of this process's environment but PATH. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Go to Node itself. */
+  readonly nodeArgs?: readonly string[];
+  /** A program and its arguments, which runs the rest of its command line in its own place (`exec`). */
+  readonly within?: readonly string[];
+}
+
+/** Starts `weir serve` with these flags. */
+export function serve(flags: Flags, options: Surroundings = {}): Run {
   const args = Object.entries(flags).flatMap(([name, value]) => [flagOf(name), String(value)]);
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), weir, "serve", ...args], {
+  const command = [...(options.within ?? []), process.execPath, ...(options.nodeArgs ?? []), weir, "serve", ...args];
+  const [program = process.execPath, ...rest] = command;
+  const child = spawn(program, rest, {
     env: options.env ?? { PATH: process.env["PATH"] },
     cwd: options.cwd,
     stdio: ["ignore", "pipe", "pipe"],
@@ -67,8 +80,8 @@ export class ServerProcess {
   }
 
   /** Not started yet: keys can be made before. */
-  static async create(flags: Flags, env?: NodeJS.ProcessEnv): Promise<ServerProcess> {
-    return new ServerProcess(mkdtempSync(join(tmpdir(), "weir-process-")), await freePort(), flags, env);
+  static async create(flags: Flags, env?: NodeJS.ProcessEnv, parent = tmpdir()): Promise<ServerProcess> {
+    return new ServerProcess(mkdtempSync(join(parent, "weir-process-")), await freePort(), flags, env);
   }
 
   get url(): string {
@@ -103,10 +116,15 @@ export class ServerProcess {
     return this.untilReady();
   }
 
-  /** Starts it and waits for nothing. `nodeArgs` go to Node itself. */
-  launch(other: Flags = {}, nodeArgs: readonly string[] = []): Run {
+  /** Starts it and waits for nothing. `nodeArgs` go to Node itself, `env` is added to the environment. */
+  launch(other: Flags = {}, nodeArgs: readonly string[] = [], { env, within }: Pick<Surroundings, "env" | "within"> = {}): Run {
     this.#flags = { ...this.#flags, ...other };
-    const run = serve(this.#flags, { cwd: this.#folder, nodeArgs, ...(this.#env !== undefined && { env: this.#env }) });
+    const run = serve(this.#flags, {
+      cwd: this.#folder,
+      nodeArgs,
+      env: { ...(this.#env ?? { PATH: process.env["PATH"] }), ...env },
+      ...(within !== undefined && { within }),
+    });
     this.#run = run;
     return run;
   }
