@@ -75,6 +75,8 @@ test("a port in use, by a Weir or by another program: WEIR_START_PORT_IN_USE, an
     const run = serve({ ...small, port: 0, data });
     t.after(() => run.child.kill("SIGKILL"));
     await eventually(() => run.output.stdout.includes("url "), "it starts on another port");
+    // The start that failed had made a key and could not show it.
+    await eventually(() => /weir_demo_\w+/.test(run.output.stdout), "it shows a first key");
   }
   assert.equal((await weir.ready())?.status, "ready");
 });
