@@ -12,7 +12,13 @@ import { isCrashPoint, type Kill } from "./kill-plan.ts";
 
 const arm = new URL("arm.js", import.meta.url);
 /** Lines of the log that no kill excuses. */
-const faults = ["partition host stopped", "row refused by the warehouse", "warehouse writer failed"];
+const faults = [
+  "partition host failed",
+  "partition host stopped",
+  "row refused by the warehouse",
+  "warehouse writer failed",
+  "warehouse writer is started again",
+];
 
 /** Often what is rare in production: snapshots, trimming, panes that age, rows that leave. */
 const flags: Flags = {
