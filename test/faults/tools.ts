@@ -43,9 +43,11 @@ export function faketimePreload(): string | undefined {
   return firstWith([...folders, "/usr/lib/faketime", "/usr/local/lib/faketime"], "libfaketimeMT.so.1");
 }
 
-/** Runs a program to its end; rejects with what it wrote when that is not 0. */
+const PROGRAM_MS = 20_000;
+
+/** Runs a program to its end; rejects with what it wrote when that is not 0, or when it does not end. */
 export async function runProgram(program: string, args: readonly string[]): Promise<void> {
-  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], timeout: PROGRAM_MS });
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   const [code] = (await once(child, "close")) as [number | null];
