@@ -10,7 +10,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HOUR_MS } from "../../protocol/windows.ts";
-import { Books } from "../crash/books.ts";
+import type { Books } from "../crash/books.ts";
 import { answersOf, type Answers } from "./answers.ts";
 import { World } from "./world.ts";
 
