@@ -8,14 +8,7 @@ import { after, before, describe, test } from "node:test";
 import type { LedgerAnswer } from "../../client/index.ts";
 import { eventually } from "../support/real-server.ts";
 import { countedIn, type Counted } from "./answers.ts";
-import { bombs } from "./corpus/bombs.ts";
-import { controlFrames } from "./corpus/control-frames.ts";
-import { extensions } from "./corpus/extensions.ts";
-import { http, slowHeads } from "./corpus/http.ts";
-import { hostileNames } from "./corpus/names.ts";
-import { numbersAndTimes } from "./corpus/numbers-and-times.ts";
-import { sockets } from "./corpus/sockets.ts";
-import { texts } from "./corpus/texts.ts";
+import { families, slowHeads } from "./corpus/families.ts";
 import type { CorpusCase } from "./corpus-case.ts";
 import { FuzzTarget } from "./fuzz-target.ts";
 import { runCase } from "./run-case.ts";
@@ -27,17 +20,6 @@ const CASES_AT_ONCE = 10;
 const HEAP_GROWTH_MAX = 48 * MIB;
 /** Memory that a process has been given it rarely gives back: this is for leaks outside the heap. */
 const RESIDENT_GROWTH_MAX = 768 * MIB;
-
-const corpus: Readonly<Record<string, readonly CorpusCase[]>> = {
-  extensions,
-  names: hostileNames,
-  "numbers and times": numbersAndTimes,
-  texts,
-  "control frames": controlFrames,
-  sockets,
-  http,
-  bombs,
-};
 
 let target: FuzzTarget;
 let ledger: LedgerAnswer;
@@ -84,7 +66,7 @@ async function checkLedger(): Promise<void> {
   assert.deepEqual(kinds.map(grown), expected, kinds.join(", "));
 }
 
-for (const [family, cases] of Object.entries(corpus)) {
+for (const [family, cases] of Object.entries(families)) {
   describe(family, () => {
     cases.forEach((each, index) => {
       test(each.name, () => check(each));
