@@ -84,26 +84,30 @@ export class SimDisk {
     const outcome = { kept: 0, lost: 0 };
     this.#process.kill();
     this.#process = this.#scheduler.process("disk");
-    for (const journal of this.#openJournals) {
-      const pending = journal.crash();
-      const kept = this.#random.integer(0, pending.length);
-      for (const record of pending.slice(0, kept)) this.makeDurable(journal.file, record);
-      outcome.kept += kept;
-      outcome.lost += pending.length - kept;
-    }
-    for (const store of this.#openStores) {
-      const { kept, lost } = store.crash(this.#random);
+    const settled = [
+      ...[...this.#openJournals].map((journal) => this.settle(journal)),
+      ...[...this.#openStores].map((store) => this.settleStore(store)),
+    ];
+    for (const { kept, lost } of settled) {
       outcome.kept += kept;
       outcome.lost += lost;
     }
-    this.#openJournals.clear();
-    this.#openStores.clear();
     this.heal();
     return outcome;
   }
 
-  closed(journal: SimJournal): void {
+  /** A journal is closed, or dead: decides what stays of its records that were not flushed. */
+  settle(journal: SimJournal): { kept: number; lost: number } {
     this.#openJournals.delete(journal);
+    const pending = journal.crash();
+    const kept = this.#random.integer(0, pending.length);
+    for (const record of pending.slice(0, kept)) this.makeDurable(journal.file, record);
+    return { kept, lost: pending.length - kept };
+  }
+
+  settleStore(store: SimStore): { kept: number; lost: number } {
+    this.#openStores.delete(store);
+    return store.crash(this.#random);
   }
 
   makeDurable(file: JournalFile, record: Uint8Array): void {
@@ -192,10 +196,12 @@ export class SimJournal implements Journal {
     return this.file.records.length;
   }
 
+  /** After a failed commit, what became of it shows when the journal is opened anew. */
   async close(): Promise<void> {
+    if (!this.#open) return;
     if (this.#failure === undefined) await this.flush();
     this.#open = false;
-    this.#disk.closed(this);
+    this.#disk.settle(this);
   }
 
   /** What was not durable. */
@@ -284,8 +290,9 @@ class SimStore implements Store {
   }
 
   async close(): Promise<void> {
+    if (!this.#open) return;
     while (this.#pending.length > 0 && this.#failure === undefined) await this.#process.sleep(1);
-    this.#open = false;
+    this.#disk.settleStore(this);
   }
 
   /** Keeps a beginning of what was under way, each commit whole. */

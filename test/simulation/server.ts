@@ -129,6 +129,8 @@ export class SimServer {
         this.#ingest.hostFailed(host);
         onFailed(error);
       },
+      onRestarted: (host) => world.trace(`host ${host} is back`),
+      random: () => world.random.next(),
     };
     this.hosts = plant.makeHosts?.(hostsOptions) ?? new Hosts(hostsOptions);
     this.live = new IntroducedHosts(this.hosts, (tenant) => this.control.metrics(tenant));
