@@ -13,6 +13,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import { WeirError } from "../../protocol/error-codes.ts";
+import { isWhole } from "./whole-file.ts";
 
 export type ByteTable = RootDatabase<Uint8Array, Uint8Array>;
 
@@ -48,6 +49,9 @@ export function environmentBytes(path: string): number {
 }
 
 function openTable(path: string, readOnly: boolean): ByteTable {
+  if (environmentExists(path) && !isWhole(dataFile(path))) {
+    throw new WeirError("WEIR_START_DATA_UNUSABLE", `${dataFile(path)} is cut short.`);
+  }
   try {
     return open<Uint8Array, Uint8Array>({
       path,
