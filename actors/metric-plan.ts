@@ -19,6 +19,8 @@ export type PaneStates = unknown[];
 
 export class MetricPlan {
   readonly definition: MetricDefinition;
+  /** The definition as JSON text: equal definitions have equal ones. */
+  readonly text: string;
   readonly aggregates: readonly Aggregate<unknown>[];
   /** Adds one event's value to the states of a pane. */
   readonly add: (states: PaneStates, value: FieldValue) => void;
@@ -31,6 +33,7 @@ export class MetricPlan {
 
   constructor(definition: MetricDefinition) {
     this.definition = definition;
+    this.text = JSON.stringify(definition);
     this.aggregates = definition.aggregates.map((name) => aggregates[name] as Aggregate<unknown>);
     this.add = unrolledAdd(this.aggregates);
     this.#dimensionPaths = definition.dimensions.map((dimension) => fullPath(dimension.field));

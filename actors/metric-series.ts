@@ -35,13 +35,12 @@ class PaneNode {
     return child;
   }
 
-  replace(partition: number, states: PaneStates): void {
+  /** Returns how many partials there are more of, here and below. */
+  replace(partition: number, states: PaneStates): number {
     this.#merged = undefined;
+    const added = this.partials.has(partition) ? 0 : 1;
     this.partials.set(partition, states);
-    for (const [startMs, child] of this.children) {
-      child.#forget(partition);
-      if (child.isEmpty) this.children.delete(startMs);
-    }
+    return added - this.#forgetBelow(partition);
   }
 
   /** Not to be changed by the caller. */
@@ -55,13 +54,22 @@ class PaneNode {
     return (this.#merged = states);
   }
 
-  #forget(partition: number): void {
-    this.#merged = undefined;
-    this.partials.delete(partition);
+  /** Partials here and below. */
+  count(): number {
+    let count = this.partials.size;
+    for (const child of this.children.values()) count += child.count();
+    return count;
+  }
+
+  #forgetBelow(partition: number): number {
+    let forgotten = 0;
     for (const [startMs, child] of this.children) {
-      child.#forget(partition);
+      child.#merged = undefined;
+      if (child.partials.delete(partition)) forgotten++;
+      forgotten += child.#forgetBelow(partition);
       if (child.isEmpty) this.children.delete(startMs);
     }
+    return forgotten;
   }
 
   /** Nodes inside the span that need not be split. A node with partials of its own size cannot be. */
@@ -94,13 +102,14 @@ export class MetricSeries {
     return this.#hours.keys();
   }
 
-  put(partition: number, startMs: number, sizeMs: PaneSizeMs, states: PaneStates): void {
+  /** Returns how many partials there are more of. */
+  put(partition: number, startMs: number, sizeMs: PaneSizeMs, states: PaneStates): number {
     const hourMs = floorTo(startMs, HOUR_MS);
     let node = this.#hours.get(hourMs);
     if (node === undefined) this.#hours.set(hourMs, (node = new PaneNode(hourMs, HOUR_MS)));
     if (sizeMs < HOUR_MS) node = node.child(floorTo(startMs, MINUTE_MS), MINUTE_MS);
     if (sizeMs < MINUTE_MS) node = node.child(startMs, FINE_MS);
-    node.replace(partition, states);
+    return node.replace(partition, states);
   }
 
   /** Merged states of one minute or hour; undefined when nothing is there. */
@@ -131,22 +140,14 @@ export class MetricSeries {
     }
   }
 
-  /** Forgets hours that end at `keepFromMs` or before. */
-  drop(keepFromMs: number): number[] {
-    const dropped = [...this.#hours.keys()].filter((hourMs) => hourMs + HOUR_MS <= keepFromMs);
-    for (const hourMs of dropped) this.#hours.delete(hourMs);
-    return dropped;
-  }
-
-  paneCount(): number {
-    let count = 0;
-    for (const hour of this.#hours.values()) {
-      count += hour.partials.size;
-      for (const minute of hour.children.values()) {
-        count += minute.partials.size;
-        for (const slice of minute.children.values()) count += slice.partials.size;
-      }
+  /** Forgets hours that end at `keepFromMs` or before; returns how many partials went with them. */
+  drop(keepFromMs: number): number {
+    let dropped = 0;
+    for (const [hourMs, hour] of this.#hours) {
+      if (hourMs + HOUR_MS > keepFromMs) continue;
+      dropped += hour.count();
+      this.#hours.delete(hourMs);
     }
-    return count;
+    return dropped;
   }
 }

@@ -17,7 +17,6 @@ export interface StaleRow {
   readonly series: MetricSeries;
   readonly startMs: number;
   readonly sizeMs: PaneSizeMs;
-  readonly states: PaneStates;
 }
 
 export interface SeriesFilter {
@@ -40,6 +39,8 @@ export class MetricActor {
   readonly #ladder: PaneLadder;
   readonly #stale = new Set<MetricSeries>();
   #watermarkMs = -Infinity;
+  /** Partials held, over all series. */
+  #paneCount = 0;
 
   constructor(tenant: string, plan: MetricPlan, retention: PaneRetention) {
     this.tenant = tenant;
@@ -64,7 +65,7 @@ export class MetricActor {
     if (this.#ladder.minuteFromMs > minuteFromMs) this.#ageRows(minuteFromMs);
     if (this.#ladder.keepFromMs <= keepFromMs) return false;
     for (const [id, series] of this.#series) {
-      series.drop(this.#ladder.keepFromMs);
+      this.#paneCount -= series.drop(this.#ladder.keepFromMs);
       if (series.isEmpty) this.#series.delete(id);
     }
     return true;
@@ -77,29 +78,31 @@ export class MetricActor {
       const { seriesId, startMs, sizeMs, states } = readPartial(reader, this.plan);
       if (startMs + sizeMs <= this.#ladder.keepFromMs) continue;
       const series = this.#seriesOf(seriesId);
-      series.put(partition, startMs, sizeMs, states);
+      this.#paneCount += series.put(partition, startMs, sizeMs, states);
       this.#markStale(series, startMs, sizeMs);
       for (const channel of this.channels.values()) channel.touch(series, startMs, this.#watermarkMs);
     }
   }
 
-  /** Takes up to `rowsMax` panes whose rows are to be written. */
+  /** Takes about `rowsMax` panes whose rows are to be written, each once; what they hold, `statesOf` says when it is its turn. */
   takeStale(rowsMax: number): StaleRow[] {
     const rows: StaleRow[] = [];
     for (const series of this.#stale) {
-      for (const startMs of series.staleMinutes) {
-        series.staleMinutes.delete(startMs);
-        // An hour that has aged is told by its hour row; some partitions no longer have its minutes.
-        if (startMs >= this.#ladder.minuteFromMs) this.#pushRow(rows, series, startMs, MINUTE_MS);
-      }
-      for (const startMs of series.staleHours) {
-        series.staleHours.delete(startMs);
-        this.#pushRow(rows, series, startMs, HOUR_MS);
-      }
+      for (const startMs of series.staleMinutes) rows.push({ series, startMs, sizeMs: MINUTE_MS });
+      for (const startMs of series.staleHours) rows.push({ series, startMs, sizeMs: HOUR_MS });
+      series.staleMinutes.clear();
+      series.staleHours.clear();
       this.#stale.delete(series);
       if (rows.length >= rowsMax) break;
     }
     return rows;
+  }
+
+  /** What the row has to say now; undefined when there is none any more. Not to be changed by the caller. */
+  statesOf({ series, startMs, sizeMs }: StaleRow): PaneStates | undefined {
+    // An hour that has aged is told by its hour row; some partitions no longer have its minutes.
+    if (sizeMs === MINUTE_MS && startMs < this.#ladder.minuteFromMs) return undefined;
+    return series.at(this.plan, startMs, sizeMs);
   }
 
   /** Merged states for each bucket of the span and each combination of the kept dimensions, in no order. */
@@ -136,10 +139,8 @@ export class MetricActor {
     this.channels.delete(`${window}/${everyMs}`);
   }
 
-  paneCount(): number {
-    let count = 0;
-    for (const series of this.#series.values()) count += series.paneCount();
-    return count;
+  get paneCount(): number {
+    return this.#paneCount;
   }
 
   #seriesOf(id: string): MetricSeries {
@@ -166,11 +167,6 @@ export class MetricActor {
         this.#stale.add(series);
       }
     }
-  }
-
-  #pushRow(rows: StaleRow[], series: MetricSeries, startMs: number, sizeMs: PaneSizeMs): void {
-    const states = series.at(this.plan, startMs, sizeMs);
-    if (states !== undefined) rows.push({ series, startMs, sizeMs, states });
   }
 }
 

@@ -19,6 +19,8 @@ import { topicOf, type ChannelAddress, type ChannelOpening, type LiveAnswer, typ
 import { hostOfMetric } from "./route-partials.ts";
 
 const ROWS_PER_COMMIT_MAX = 20_000;
+/** Rows made in one go: a frame that comes meanwhile waits so long for its turn. */
+const ROWS_AT_ONCE = 128;
 
 export interface MetricHostOptions {
   readonly host: number;
@@ -29,6 +31,8 @@ export interface MetricHostOptions {
   /** Of this start of the server: a subscriber that sees another one takes a new snapshot. */
   readonly epoch: string;
   readonly deliverDeltas: (deltas: readonly { topic: string; frame: Uint8Array }[]) => void;
+  /** Lets others have their turn. */
+  readonly pause?: () => Promise<void>;
 }
 
 export class MetricHost {
@@ -39,7 +43,8 @@ export class MetricHost {
   /** Past every seq of channels that are gone: one that is opened again must not be resumed from before. */
   #channelSeq = 0;
   #going = false;
-  #writing = false;
+  #writing: Promise<void> | undefined;
+  #stopped = false;
   /** Metrics whose oldest rows are past retention, and those that are gone and whose rows have to go too. */
   readonly #dropping = new Set<MetricActor>();
   #gone: { tenant: string; metric: string }[] = [];
@@ -175,24 +180,37 @@ export class MetricHost {
     if (deltas.length > 0) this.#options.deliverDeltas(deltas);
   }
 
-  /** Writes the rows of panes that changed; one commit at a time. */
-  async writeRows(): Promise<void> {
-    if (!this.#going || this.#writing) return;
-    this.#writing = true;
-    try {
-      // In a commit of their own: a metric that was made anew must find its rows gone.
-      await this.#commit(this.#gone.splice(0).flatMap(({ tenant, metric }) => this.#rowsGone(tenant, metric)));
-      const writes: StateWrite[] = [];
-      for (const actor of this.#dropping) this.#dropRows(actor, writes);
-      for (const [tenant, actors] of this.#actors) {
-        for (const actor of actors.values()) {
-          for (const row of actor.takeStale(ROWS_PER_COMMIT_MAX)) this.#writeRow(tenant, actor, row, writes);
-        }
-      }
-      await this.#commit(writes);
-    } finally {
-      this.#writing = false;
+  /** Writes the rows of panes that changed; one commit at a time, and one that is under way is as good. */
+  writeRows(): Promise<void> {
+    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+    return this.#writing;
+  }
+
+  /** Writes all rows of panes that changed before the call. */
+  async finishRows(): Promise<void> {
+    await this.#writing;
+    await this.writeRows();
+  }
+
+  /** Its store is about to close. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #write(): Promise<void> {
+    if (!this.#going || this.#stopped) return;
+    // In a commit of their own: a metric that was made anew must find its rows gone.
+    await this.#commit(this.#gone.splice(0).flatMap(({ tenant, metric }) => this.#rowsGone(tenant, metric)));
+    const writes: StateWrite[] = [];
+    for (const actor of this.#dropping) this.#dropRows(actor, writes);
+    const stale = [...this.#actors].flatMap(([tenant, actors]) =>
+      [...actors.values()].flatMap((actor) => actor.takeStale(ROWS_PER_COMMIT_MAX).map((row) => ({ tenant, actor, row }))),
+    );
+    for (let from = 0; from < stale.length && !this.#stopped; from += ROWS_AT_ONCE) {
+      for (const { tenant, actor, row } of stale.slice(from, from + ROWS_AT_ONCE)) this.#writeRow(tenant, actor, row, writes);
+      await this.#options.pause?.();
     }
+    if (!this.#stopped) await this.#commit(writes);
   }
 
   async #commit(writes: StateWrite[]): Promise<void> {
@@ -207,7 +225,7 @@ export class MetricHost {
     for (const actors of this.#actors.values()) {
       for (const actor of actors.values()) {
         figures.series += actor.seriesCount;
-        figures.panes += actor.paneCount();
+        figures.panes += actor.paneCount;
         figures.channels += actor.channels.size;
       }
     }
@@ -215,11 +233,13 @@ export class MetricHost {
   }
 
   #writeRow(tenant: string, actor: MetricActor, row: StaleRow, writes: StateWrite[]): void {
+    const current = actor.statesOf(row);
+    if (current === undefined) return;
     const key = [tenant, actor.plan.definition.name, row.startMs, row.sizeMs, row.series.id];
-    const states = actor.plan.encode(row.states);
+    const states = actor.plan.encode(current);
     const stored = this.#options.store.get(PANE_ROWS, key);
     const old = stored === undefined ? undefined : decodePaneRow(stored);
-    const definition = JSON.stringify(actor.plan.definition);
+    const definition = actor.plan.text;
     if (old !== undefined && old.definition === definition && equalBytes(old.states, states)) return;
     const oldFeed = old === undefined || old.host === this.#options.host ? this.#feed : new ChangeFeed(changesTable(old.host), 0);
     if (old !== undefined) oldFeed.remove(old.seq, writes);

@@ -81,6 +81,7 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
     plans,
     retention: rules.paneRetention,
     epoch,
+    pause: () => new Promise((resolve) => environment.soon(resolve)),
     ...deliveries,
   });
   const deliverDefinitions = metricHost.define.bind(metricHost);
@@ -113,11 +114,13 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
       return metricStore.hasFailed ?? false;
     },
     async close() {
+      metricHost.stop();
       await journal.close();
       await closeStores();
     },
     async abandon() {
       partitionHost.abandon();
+      metricHost.stop();
       await (journal.abandon?.() ?? journal.close());
       await closeStores();
     },

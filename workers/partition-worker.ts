@@ -112,7 +112,7 @@ export async function runHost(
     for (const cancel of timers) cancel();
     await open.partitionHost.finish();
     await open.partitionHost.collect();
-    await open.metricHost.writeRows();
+    await open.metricHost.finishRows();
     // One that is under way may have begun before the last records.
     await open.snapshots.takeFresh(environment.now());
     if (end("stopped")) await open.close();
@@ -127,7 +127,7 @@ export async function runHost(
     every(options.partialEveryMs, async () => {
       const startedMs = environment.elapsed();
       if (startedMs < restUntilMs) return;
-      await open.partitionHost.collect();
+      await open.partitionHost.collectInTurns();
       open.metricHost.refreshChannels(environment.now());
       // With very many changed panes, handing them on must not take the time from events.
       const restMs = (environment.elapsed() - startedMs) * COLLECT_REST_FACTOR;

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ByteReader } from "../../protocol/bytes.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { decodeServerFrame } from "../../protocol/frames.ts";
 import type { TenantId } from "../../protocol/ids.ts";
@@ -24,6 +25,8 @@ class Fixture {
   readonly world: ActorWorld;
   readonly deltas: { topic: string; frame: Uint8Array }[] = [];
   readonly host: MetricHost;
+  /** Called whenever the host lets others have their turn. */
+  onPause: () => void = () => undefined;
 
   constructor(store = new MemoryStore(), world = new ActorWorld(2, [countByCountry, onlyBuys])) {
     this.store = store;
@@ -36,6 +39,7 @@ class Fixture {
       retention: rules.paneRetention,
       epoch: "epoch-1",
       deliverDeltas: (deltas) => this.deltas.push(...deltas),
+      pause: async () => this.onPause(),
     });
     this.host.define(TENANT, [countByCountry, onlyBuys]);
   }
@@ -57,6 +61,38 @@ class Fixture {
     return [...this.store.range(changesTable(0))].map(({ key, value }) => [Number(key[0]), changedKey(value).slice(1).join(" ")]);
   }
 }
+
+test("many rows are made a few at a time, and what changes meanwhile is written with the next ones", async () => {
+  const fixture = new Fixture();
+  fixture.host.go();
+  const countries = Array.from({ length: 600 }, (_, index) => `C${index}`);
+  fixture.publish(...countries.map((country, index) => event(BASE_MS + index, { country })));
+  let pauses = 0;
+  fixture.onPause = () => {
+    if (++pauses !== 2) return;
+    fixture.publish(...["C0", "C599"].map((country) => event(BASE_MS + 1, { eventId: `late ${country}`, country })));
+  };
+  await fixture.host.writeRows();
+  assert.ok(pauses >= 4, `it paused ${pauses} times`);
+  assert.equal(fixture.rows.length, 600);
+  await fixture.host.finishRows();
+  assert.equal(fixture.feed.length, 600, "each row has one place in the feed");
+  const counts = [...fixture.store.range(PANE_ROWS)].map(({ key, value }) => {
+    const states = new MetricPlans().of(countByCountry).read(new ByteReader(decodePaneRow(value).states));
+    return [String(key.at(-1)), new MetricPlans().of(countByCountry).finish(states, 1)[0]?.[0]] as const;
+  });
+  const more = counts.filter(([, count]) => count !== 1).map(([series, count]) => `${series} ${String(count)}`);
+  assert.deepEqual(more.toSorted(), ['["C0"] 2', '["C599"] 2']);
+});
+
+test("a host that is stopped between rows writes nothing more", async () => {
+  const fixture = new Fixture();
+  fixture.host.go();
+  fixture.publish(...Array.from({ length: 600 }, (_, index) => event(BASE_MS + index, { country: `C${index}` })));
+  fixture.onPause = () => fixture.host.stop();
+  await fixture.host.writeRows();
+  assert.deepEqual(fixture.rows, []);
+});
 
 test("no row before go, then each changed pane once in the feed, and nothing for what did not change", async () => {
   const fixture = new Fixture();
