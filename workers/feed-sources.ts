@@ -14,6 +14,7 @@ import type { RowBatch, RowSource } from "./warehouse-writer.ts";
 
 /** Reads a feed from a position on; what the entries name is turned into rows by the subclass. */
 abstract class FeedSource implements RowSource {
+  readonly replaces = true;
   readonly name: string;
   protected readonly store: Store;
   readonly #feed: string;

@@ -7,6 +7,9 @@
  *
  * Its offsets move only after the warehouse has answered for the rows, and rows are made anew from journal and stores each
  * time, so nothing is lost while the warehouse is away or across a crash; sending twice is harmless (upsert keys).
+ *
+ * A request that was given up may still be applied, after a newer row of the same pane or session has been: the older row then
+ * stands. So what such a request may have held is sent once more when no such request can be on its way any longer.
  */
 import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
@@ -19,6 +22,8 @@ export interface RowSource {
   readonly name: string;
   /** Rows behind `position`, at most about `rowsMax`; `position` of the answer is where they end. */
   read(position: number, rowsMax: number): RowBatch;
+  /** Its rows replace earlier ones, so their order matters. */
+  readonly replaces?: boolean;
   /** How many records or entries are behind `position`: cheap, and 0 when there is nothing to read. */
   backlog(position: number): number;
 }
@@ -64,6 +69,8 @@ export interface WriterStatus {
 const POLL_MS = 100;
 const RETRY_MS_MIN = 200;
 const RETRY_MS_MAX = 10_000;
+/** A request that was given up is applied or lost by then. */
+export const UNSURE_MS = 60_000;
 /**
  * A refusal may be about the table and not about the row: somebody changed it. Connecting anew mends the table or finds that it
  * does not fit, so a row is only given up when it was refused after so many connects in a row.
@@ -82,6 +89,9 @@ export class WarehouseWriter {
   #requestsFailed = 0;
   #lastError: string | undefined;
   readonly #flushRequests: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  /** Where sources stood that had a request given up, since they were last sent again, and when that was. */
+  readonly #unsure = new Map<string, number>();
+  #unsureMs = 0;
   /** Since when rows of a source have been waiting for company, and how large its backlog was then. */
   readonly #waiting = new Map<string, { sinceMs: number; backlog: number }>();
 
@@ -100,6 +110,7 @@ export class WarehouseWriter {
         if (this.#reconnect) await this.#disconnect();
         this.#reconnect = false;
         this.#warehouse ??= await this.#options.connect(signal);
+        await this.#sendUnsureAgain();
         const wrote = await this.#pass(this.#warehouse, signal);
         if (wrote) this.#refusals = 0;
         if (!wrote) this.#caughtUpMs = this.#options.now();
@@ -159,12 +170,35 @@ export class WarehouseWriter {
     if (due === "nothing new") return false;
     const batch = source.read(position, limits.warehouseRowsPerRequestMax);
     if (batch.position === position || (!due && batch.rows < flushRows)) return false;
-    for (const [table, rows] of batch.tables) await this.#write(warehouse, table, rows, signal);
+    try {
+      for (const [table, rows] of batch.tables) await this.#write(warehouse, table, rows, signal);
+    } catch (error) {
+      const isRefused = error instanceof WeirError && error.code === "WEIR_QUESTDB_ROW_REFUSED";
+      if (source.replaces === true && !isRefused) this.#noteUnsure(source.name, position);
+      throw error;
+    }
     passPoint("after-rows");
     await positions.set(new Map([[source.name, batch.position]]));
     this.#waiting.delete(source.name);
     this.#rowsWritten += batch.rows;
     return true;
+  }
+
+  #noteUnsure(name: string, position: number): void {
+    this.#unsure.set(name, Math.min(position, this.#unsure.get(name) ?? position));
+    this.#unsureMs = this.#options.now();
+  }
+
+  async #sendUnsureAgain(): Promise<void> {
+    const { positions, now } = this.#options;
+    // The clock may have been set back.
+    if (this.#unsure.size === 0 || Math.abs(now() - this.#unsureMs) < UNSURE_MS) return;
+    const back = Array.from(this.#unsure, ([name, position]): [string, number] => [
+      name,
+      Math.min(position, positions.get(name)),
+    ]);
+    await positions.set(new Map(back));
+    this.#unsure.clear();
   }
 
   /** True: rows have waited long enough. False: look whether they are many. "nothing new": no need to look again. */

@@ -7,13 +7,14 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Warehouse, WarehouseRow } from "../../storage/ports.ts";
-import { WarehouseWriter, type RowSource, type WriterStatus } from "../../workers/warehouse-writer.ts";
+import { UNSURE_MS, WarehouseWriter, type RowSource, type WriterStatus } from "../../workers/warehouse-writer.ts";
 
 const PER_READ = 7;
 
 /** Rows 1, 2, 3, ...; a position is the last row's number. */
 class NumberSource implements RowSource {
   readonly name: string;
+  replaces = false;
   last = 0;
   reads = 0;
 
@@ -122,6 +123,27 @@ class Fixture {
   get isDone(): boolean {
     return this.sources.every(({ name, last }) => (this.stored.get(name) ?? 0) === last);
   }
+}
+
+for (const replaces of [true, false]) {
+  const what = replaces ? "are sent once more when it cannot be applied any longer" : "that replace nothing are not";
+  test(`rows of a request that was given up ${what}`, async () => {
+    const fixture = new Fixture({ flushRows: 1 });
+    const [source] = fixture.sources;
+    assert.ok(source !== undefined);
+    source.replaces = replaces;
+    source.last = 5;
+    // It may still be under way when newer rows have been answered for.
+    fixture.faults.push({ write: "before" });
+    const startMs = fixture.nowMs;
+    fixture.onIdle = () => {
+      if (fixture.isDone) source.last = 8;
+      return fixture.nowMs > startMs + 3 * UNSURE_MS;
+    };
+    await fixture.run();
+    const rows = [1, 2, 3, 4, 5, 6, 7, 8];
+    assert.deepEqual(fixture.arrived.get("one"), replaces ? [...rows, ...rows] : rows);
+  });
 }
 
 test("law: whatever fails and whenever, every row arrives, in order, none is skipped", async () => {
