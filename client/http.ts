@@ -50,7 +50,9 @@ export class HttpApi {
       text = await response.text();
     } catch (cause) {
       if (options.signal?.aborted === true || cause instanceof WeirError) throw cause;
-      throw new WeirError("WEIR_CLIENT_UNREACHABLE", `${method} ${this.#url}${path} got no answer${reasonOf(cause)}.`, { cause });
+      // Looked at here, it also stays alive until here: Node 20 collects a timeout that only `AbortSignal.any` knows.
+      const reason = timeout.aborted ? ` in ${this.#timeoutMs} ms` : reasonOf(cause);
+      throw new WeirError("WEIR_CLIENT_UNREACHABLE", `${method} ${this.#url}${path} got no answer${reason}.`, { cause });
     }
     if (!response.ok) throw problemOf(response.status, text);
     return parseJson(text) as Answer;

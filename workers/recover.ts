@@ -98,8 +98,9 @@ export function replay(
   let replayed = 0;
   const fields = new Map<TenantId, readonly string[]>();
   for (const { offset, record: bytes } of entries) {
-    progress.record = { host, offset };
+    // One that cannot be decoded is not blamed: nothing of it could be kept, so the host fails, and a start ends.
     const read = decodeRecord(bytes);
+    progress.record = { host, offset };
     const record = skipped.has(offset) && read.kind === "frame" ? leftOut(read) : read;
     const behind = (id: PartitionId): Partition | undefined => {
       const partition = partitions.get(id);

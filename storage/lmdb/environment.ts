@@ -9,7 +9,7 @@
  * - Threads of one process share the environment: it is opened for writing even by those who only read, since the first
  *   to open decides for all. Other processes may open it too.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import { WeirError } from "../../protocol/error-codes.ts";
@@ -27,6 +27,7 @@ const KIND_KEY = Uint8Array.of(0);
  * `readOnly` is for tools on a directory without a server: nothing of it changes but LMDB's lock file.
  */
 export function openEnvironment(path: string, kind: string, { readOnly = false }: { readOnly?: boolean } = {}): ByteTable {
+  assertKept(path);
   const table = openTable(path, readOnly);
   const found = table.getBinary(KIND_KEY);
   if (found === undefined && !readOnly) {
@@ -36,7 +37,20 @@ export function openEnvironment(path: string, kind: string, { readOnly = false }
     void table.close();
     throw new WeirError("WEIR_START_DATA_FORMAT", detail);
   }
+  // Last, and only once it can be told from one that was never finished.
+  if (!readOnly && !existsSync(markOf(path))) writeFileSync(markOf(path), "");
   return table;
+}
+
+/** LMDB makes a file anew that was emptied or removed. The mark says that there was one. */
+function assertKept(path: string): void {
+  if (!existsSync(markOf(path)) || (environmentExists(path) && environmentBytes(path) > 0)) return;
+  throw new WeirError("WEIR_START_DATA_UNUSABLE", `${dataFile(path)} was emptied or removed.`);
+}
+
+/** An empty file beside the data, from its first opening on. */
+function markOf(path: string): string {
+  return join(path, "in-use");
 }
 
 export function environmentExists(path: string): boolean {

@@ -10,9 +10,9 @@ async function check(t: TestContext, name: string, tries = 0): Promise<void> {
   const fault = faults.find((each) => each.name === name);
   assert.ok(fault !== undefined, `there is no fault ${name}`);
   const seed = Date.now() % 100_000;
-  const { reaction, ...found } = await fault.run({ seed, tries, progress: (line) => t.diagnostic(line) });
-  t.diagnostic(`${reaction}; seed ${seed}`);
-  assert.deepEqual(found.problems, []);
+  const found = await fault.run({ seed, tries, progress: (line) => t.diagnostic(line) });
+  t.diagnostic(`${found.reaction}; seed ${seed}`);
+  assert.deepEqual([found.problems, found.gaps ?? []], [[], []]);
   assert.deepEqual([found.lost, found.doubled], [0, 0]);
   assert.ok(found.acked > 0, "events were acknowledged");
 }
@@ -20,3 +20,7 @@ async function check(t: TestContext, name: string, tries = 0): Promise<void> {
 test("the server stands still, services send again", { timeout: 290_000 }, (t) => check(t, "server-stopped"));
 
 test("connections use up the file descriptors", { timeout: 290_000 }, (t) => check(t, "files-used-up"));
+
+test("a journal that was cut short", { timeout: 290_000 }, (t) => check(t, "rest-journal", 0));
+
+test("flipped bits in the heads of journal records", { timeout: 290_000 }, (t) => check(t, "rest-journal-versions", 3));

@@ -6,13 +6,15 @@
 import { cpSync, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { randomFrom } from "../../bench/workload.ts";
-import { connect } from "../../client/index.ts";
+import { connect, type WeirClient } from "../../client/index.ts";
+import type { Books } from "../crash/books.ts";
 import { compareCells, ledgerProblems } from "../crash/verify.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { answersOf, differences, recordHashes } from "./answers.ts";
-import { bitFlip, bitFlipNear, cutBy, cutTo, type Damage } from "./damage.ts";
+import { bitFlip, bitFlipNear, cutBy, cutTo, versionFlip, type Damage } from "./damage.ts";
 import type { Fault, FaultContext, Finding } from "./fault.ts";
 import { prepared, type Prepared, type PreparedKind } from "./prepared.ts";
+import { TENANT } from "./world.ts";
 
 const START_MS = 60_000;
 const PAGE_BYTES = 4096;
@@ -32,43 +34,52 @@ interface AtRest {
   readonly name: string;
   readonly file: string;
   readonly directory: PreparedKind;
-  /** Flips in events only, not anywhere. */
-  readonly inEvents?: boolean;
+  /** Where bits are flipped: anywhere, in events, or in the versions of records. */
+  readonly flips: "anywhere" | "events" | "versions";
   /** Outcomes that are known to happen, as docs/operations.md says. */
   readonly known?: readonly Outcome[];
 }
 
+const journal = "hosts/00/data.mdb";
 const files: readonly AtRest[] = [
-  { name: "journal", file: "hosts/00/data.mdb", directory: "replayed" },
-  { name: "journal-events", file: "hosts/00/data.mdb", directory: "replayed", inEvents: true },
-  { name: "partition", file: "partitions/000/data.mdb", directory: "drained" },
-  { name: "metrics", file: "metrics/00/data.mdb", directory: "drained" },
-  { name: "control", file: "control/data.mdb", directory: "drained" },
-  { name: "identity", file: "weir.json", directory: "drained" },
+  { name: "journal", file: journal, directory: "replayed", flips: "anywhere", known: ["wrong", "crashed"] },
+  { name: "journal-events", file: journal, directory: "replayed", flips: "events", known: ["wrong"] },
+  { name: "journal-versions", file: journal, directory: "replayed", flips: "versions" },
+  { name: "partition", file: "partitions/000/data.mdb", directory: "drained", flips: "anywhere", known: ["wrong", "crashed"] },
+  { name: "metrics", file: "metrics/00/data.mdb", directory: "drained", flips: "anywhere", known: ["crashed"] },
+  { name: "control", file: "control/data.mdb", directory: "drained", flips: "anywhere", known: ["wrong", "crashed"] },
+  { name: "identity", file: "weir.json", directory: "drained", flips: "anywhere", known: ["wrong"] },
 ];
 
 function faultOf(target: AtRest): Fault {
-  const where = target.inEvents === true ? `events in ${target.file}` : target.file;
+  const where = target.flips === "anywhere" ? target.file : `${target.flips} in ${target.file}`;
   return {
     name: `rest-${target.name}`,
-    fault: `at rest: bit flips in ${where}${target.inEvents === true ? "" : ", cut short"}`,
+    fault: `at rest: bit flips in ${where}${hasCuts(target) ? ", cut short" : ""}`,
     expected: "refused with a code, or harmless",
     run: (context) => tryAll(target, context),
   };
 }
 
+function hasCuts({ file, flips }: AtRest): boolean {
+  return flips === "anywhere" && file.endsWith(".mdb");
+}
+
+function flipOf({ flips }: AtRest, random: () => number): Damage {
+  if (flips === "anywhere") return bitFlip(random);
+  return flips === "events" ? bitFlipNear("numbered", 150, random) : versionFlip(TENANT, random);
+}
+
 async function tryAll(target: AtRest, { seed, tries, progress }: FaultContext): Promise<Finding> {
   const random = randomFrom(seed);
   const source = await prepared(target.directory, seed);
-  const flips = Array.from({ length: tries }, () => {
-    return target.inEvents === true ? bitFlipNear("numbered", 150, random) : bitFlip(random);
-  });
-  const cuts = target.inEvents === true ? [] : [cutTo(0), cutTo(0.5), cutBy(PAGE_BYTES)];
+  const flips = Array.from({ length: tries }, () => flipOf(target, random));
+  const cuts = hasCuts(target) ? [cutTo(0), cutTo(0.5), ...(tries > 0 ? [cutBy(PAGE_BYTES)] : [])] : [];
   const counts = { harmless: 0, refused: 0, told: 0, crashed: 0, wrong: 0 };
   const problems: string[] = [];
   const gaps: string[] = [];
   let [lost, doubled] = [0, 0];
-  for (const damage of [...flips, ...(target.file.endsWith(".mdb") ? cuts : [])]) {
+  for (const damage of [...flips, ...cuts]) {
     const seen = await tryOne(target, damage, source);
     counts[seen.outcome]++;
     progress(`${damage.what}: ${seen.outcome}${seen.detail === "" ? "" : ` (${seen.detail})`}`);
@@ -117,18 +128,19 @@ async function ask(server: ServerProcess, { path, books, key, answers }: Prepare
     const problems = await ledgerProblems(client, books);
     const { lost, doubled, unsent } = await compareCells(client, books, "live", { from: 0, to: books.sentCount });
     const different = differences(answers, await answersOf(client, books));
+    const again = await countedAgain(client, books);
     await server.stop("SIGKILL");
     const records = differentRecords(path, server.data);
     const told = /"level":(50|60)[^\n]*/.exec(server.run.output.stderr)?.[0] ?? setAside(server);
-    const counts = [lost, doubled, unsent, problems, different].reduce((sum, list) => sum + list.length, records);
+    const counts = [lost, doubled, unsent, problems, different].reduce((sum, list) => sum + list.length, records + again);
     if (counts === 0) return seen("harmless");
     if (told !== undefined) return seen("told", told.slice(0, 200));
     const detail = [
       `${lost.length} lost, ${doubled.length} doubled, ${unsent.length} unsent`,
-      `different: ${different.join()}, ${records} journal records`,
+      `different: ${different.join()}, ${records} journal records, ${again} counted again`,
       ...problems,
     ].join("; ");
-    return { outcome: "wrong", detail, lost: lost.length, doubled: doubled.length };
+    return { outcome: "wrong", detail, lost: lost.length, doubled: doubled.length + again };
   } catch (error) {
     const { exitCode, signalCode } = server.run.child;
     if (signalCode !== null) return seen("crashed", signalCode);
@@ -136,6 +148,13 @@ async function ask(server: ServerProcess, { path, books, key, answers }: Prepare
   } finally {
     await client.close({ timeoutMs: 0 });
   }
+}
+
+/** How many events are counted once more when all of them are sent again. */
+async function countedAgain(client: WeirClient, books: Books): Promise<number> {
+  const numbers = Array.from({ length: books.sentCount }, (_, n) => n);
+  const { results } = await client.publish(numbers.map((n) => books.event(n)));
+  return results.filter(({ success, duplicate }) => success && duplicate !== true).length;
 }
 
 /** How many records of the journal are not what they were. Only of a journal that a server has just read. */

@@ -30,6 +30,22 @@ export function bitFlipNear(text: string, reachBytes: number, random: () => numb
   };
 }
 
+/** One bit of the format version of a journal record of this tenant. */
+export function versionFlip(tenant: string, random: () => number): Damage {
+  const [place, bit] = [random(), Math.floor(random() * 8)];
+  return {
+    what: `bit ${bit} of a record's version`,
+    apply(file) {
+      const bytes = readFileSync(file);
+      // protocol/records.ts: version 1, kind 1, 10 bytes and the text's length, the tenant.
+      const heads = placesOf(bytes, tenant).map((at) => at - 13);
+      const versions = heads.filter((at) => bytes[at] === 1 && bytes[at + 1] === 1);
+      if (versions.length === 0) throw new Error(`no record in ${file}`);
+      flip(file, versions[Math.floor(place * versions.length)] ?? 0, bit);
+    },
+  };
+}
+
 export function cutTo(share: number): Damage {
   const what = share === 0 ? "cut to nothing" : `cut to ${share * 100} %`;
   return { what, apply: (file) => truncateSync(file, Math.floor(statSync(file).size * share)) };

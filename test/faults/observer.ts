@@ -36,7 +36,16 @@ export class Observer {
   }
 
   async #look(): Promise<void> {
-    const signal = AbortSignal.any([this.#end.signal, AbortSignal.timeout(ANSWER_MS)]);
+    // Kept until the end: Node 20 collects a timeout that only `AbortSignal.any` knows, and then it never comes.
+    const timeout = AbortSignal.timeout(ANSWER_MS);
+    try {
+      await this.#read(AbortSignal.any([this.#end.signal, timeout]));
+    } finally {
+      if (timeout.aborted) this.statuses.add("no answer");
+    }
+  }
+
+  async #read(signal: AbortSignal): Promise<void> {
     const ready = (await (await fetch(`${this.#url}/readyz`, { signal })).json()) as ReadyAnswer;
     const metrics = await (await fetch(`${this.#url}/metrics`, { signal })).text();
     this.last = ready;

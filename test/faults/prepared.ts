@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { HOUR_MS } from "../../protocol/windows.ts";
 import type { Books } from "../crash/books.ts";
 import { answersOf, type Answers } from "./answers.ts";
-import { World } from "./world.ts";
+import { PATIENCE_MS, World } from "./world.ts";
 
 const EVENTS = 1_500;
 const NOWHERE = "http://127.0.0.1:1";
@@ -44,13 +44,16 @@ async function make(kind: PreparedKind, seed: number): Promise<Prepared> {
     await world.begin();
     await world.progress(EVENTS);
     await world.quiet();
-    await world.compareLive("as prepared");
-    const answers = await answersOf(world.client, world.books);
+    // Before any question: one for dead letters takes a snapshot.
     await world.halt(kind === "replayed" ? "SIGKILL" : "SIGTERM");
-    if (world.problems.length > 0) throw new Error(world.problems.join("\n"));
     const path = join(mkdtempSync(join(tmpdir(), "weir-at-rest-")), "data");
     process.once("exit", () => rmSync(join(path, ".."), { recursive: true, force: true }));
     cpSync(world.server.data, path, { recursive: true });
+    world.launch();
+    await world.server.untilReady(PATIENCE_MS);
+    await world.compareLive("as prepared");
+    const answers = await answersOf(world.client, world.books);
+    if (world.problems.length > 0) throw new Error(world.problems.join("\n"));
     return { path, books: world.books, answers, key: world.key };
   } finally {
     await world.close();

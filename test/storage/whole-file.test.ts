@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { statSync, truncateSync, writeFileSync } from "node:fs";
+import { rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { randomFrom } from "../../bench/workload.ts";
@@ -83,4 +83,20 @@ test("what is no LMDB file is left to LMDB", (context) => {
     writeFileSync(file, bytes);
     assert.ok(isWhole(file));
   }
+});
+
+test("a file that was emptied or removed is not made anew", async (context) => {
+  const path = temporaryFolder(context);
+  const file = join(path, "data.mdb");
+  await write(path, randomFrom(1), 1);
+  truncateSync(file, 0);
+  assert.throws(() => LmdbStore.open(path), { code: "WEIR_START_DATA_UNUSABLE" });
+  rmSync(file);
+  assert.throws(() => LmdbStore.open(path), { code: "WEIR_START_DATA_UNUSABLE" });
+});
+
+test("a file that a kill left empty while it was being made is made anew", async (context) => {
+  const path = temporaryFolder(context);
+  writeFileSync(join(path, "data.mdb"), "");
+  await write(path, randomFrom(1), 1);
 });
