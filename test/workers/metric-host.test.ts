@@ -81,7 +81,7 @@ test("many rows are made a few at a time, and what changes meanwhile is written 
     const states = new MetricPlans().of(countByCountry).read(new ByteReader(decodePaneRow(value).states));
     return [String(key.at(-1)), new MetricPlans().of(countByCountry).finish(states, 1)[0]?.[0]] as const;
   });
-  const more = counts.filter(([, count]) => count !== 1).map(([series, count]) => `${series} ${String(count)}`);
+  const more = counts.filter(([, count]) => count !== 1).map(([series, count]) => `${series} ${Number(count)}`);
   assert.deepEqual(more.toSorted(), ['["C0"] 2', '["C599"] 2']);
 });
 
