@@ -8,7 +8,7 @@
  *
  * The server opens it; command-line tools beside a running server only read where things are.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -53,6 +53,10 @@ const identity = z.object({
   seedHex: z.string().regex(/^[0-9a-f]{32}$/),
 });
 type Identity = z.output<typeof identity>;
+/** A digit that has changed into another one is still a digit: the file carries a checksum. Those of older versions have none. */
+const identityFile = identity
+  .extend({ check: z.string().optional() })
+  .refine(({ check, ...content }) => check === undefined || check === checkOf(content), "the checksum is another one");
 
 export class DataDirectory {
   readonly path: string;
@@ -169,7 +173,8 @@ function readIdentity(path: string, format?: number): Identity | undefined {
   const text = readFileSync(file, "utf8");
   let found: Identity;
   try {
-    found = identity.parse(JSON.parse(text));
+    const { check: _check, ...content } = identityFile.parse(JSON.parse(text));
+    found = content;
   } catch (cause) {
     throw new WeirError("WEIR_START_DATA_FORMAT", `${file} cannot be read.`, { cause });
   }
@@ -192,10 +197,14 @@ function createIdentity(path: string, partitions: number, nowMs: number): Identi
   return created;
 }
 
+function checkOf({ format, partitions, createdMs, seedHex }: Identity): string {
+  return createHash("sha256").update([format, partitions, createdMs, seedHex].join()).digest("hex").slice(0, 16);
+}
+
 /** All of it or nothing, and on disk when it returns. */
 function writeIdentity(path: string, content: Identity): void {
   const draft = join(path, "weir.json.new");
-  writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { flush: true });
+  writeFileSync(draft, `${JSON.stringify({ ...content, check: checkOf(content) }, null, 2)}\n`, { flush: true });
   renameSync(draft, join(path, "weir.json"));
   syncFolder(path);
 }

@@ -90,6 +90,20 @@ test("an unknown or newer format is refused and left alone", (context) => {
   }
 });
 
+test("a digit of the seed or the partition count that has changed is noticed; a file from before there was a checksum is read", (context) => {
+  const path = temporaryFolder(context);
+  openDataDirectory(path, options).close();
+  const file = join(path, "weir.json");
+  const { check, ...good } = JSON.parse(readFileSync(file, "utf8")) as { check: string; seedHex: string; partitions: number };
+  const otherSeed = `${good.seedHex.startsWith("0") ? "1" : "0"}${good.seedHex.slice(1)}`;
+  for (const changed of [{ seedHex: otherSeed }, { partitions: 17 }]) {
+    writeFileSync(file, JSON.stringify({ ...good, ...changed, check }));
+    assert.throws(() => openDataDirectory(path, options), code("WEIR_START_DATA_FORMAT"));
+  }
+  writeFileSync(file, JSON.stringify(good));
+  assert.equal(Buffer.from(readDataDirectory(path).seed).toString("hex"), good.seedHex);
+});
+
 test("a directory is migrated once, step by step, and a step that was cut short runs again", async (context) => {
   const path = temporaryFolder(context);
   openDataDirectory(path, options).close();
