@@ -59,6 +59,12 @@ export class ByteWriter {
     this.#length += 4;
   }
 
+  /** Over four bytes that were written before. */
+  u32At(at: number, value: number): void {
+    assert(at + 4 <= this.#length, "only what was written can be written over");
+    this.#view.setUint32(at, value, true);
+  }
+
   f64(value: number): void {
     this.#reserve(8);
     this.#view.setFloat64(this.#length, value, true);

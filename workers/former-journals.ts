@@ -7,10 +7,10 @@
  * younger than the retention. Called at the start, after recovery and before the warehouse writer opens journals.
  */
 import type { Offset } from "../protocol/ids.ts";
-import { decodeRecord } from "../protocol/records.ts";
 import { readPartitionMeta } from "../actors/partition.ts";
 import { emptyJournal, openJournalReader, journalExists } from "../storage/lmdb/journal.ts";
 import { LmdbStore } from "../storage/lmdb/store.ts";
+import { openRecord } from "./sealed-record.ts";
 
 export interface FormerJournals {
   /** Of all hosts; those from `hosts` on no longer run. */
@@ -60,7 +60,7 @@ async function recordsToForget(path: string, storedOffset: number, beforeMs: num
     const { first, last } = reader.ends();
     if (last < first || storedOffset < last) return 0;
     const [entry] = reader.read(last as Offset);
-    return entry !== undefined && decodeRecord(entry.record).ingestTimeMs < beforeMs ? last - first + 1 : 0;
+    return entry !== undefined && openRecord(entry.record).ingestTimeMs < beforeMs ? last - first + 1 : 0;
   } finally {
     await reader.close();
   }

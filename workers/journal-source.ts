@@ -2,13 +2,14 @@
 import { readEvents } from "../protocol/event-reader.ts";
 import type { Offset } from "../protocol/ids.ts";
 import { partitionOf } from "../protocol/partition-hash.ts";
-import { decodeRecord, type FrameRecord } from "../protocol/records.ts";
+import type { FrameRecord } from "../protocol/records.ts";
 import { ACCEPTED, codeOf, DUPLICATE } from "../protocol/verdicts.ts";
 import type { JournalReader } from "../storage/lmdb/journal.ts";
 import type { WarehouseRow } from "../storage/ports.ts";
 import { deadLetterRow, eventRow } from "../storage/questdb/rows.ts";
 import { deadLetterText } from "./dead-letter-text.ts";
 import type { RowBatch, RowSource } from "./warehouse-writer.ts";
+import { openRecordAt } from "./sealed-record.ts";
 
 export function journalSourceName(host: number): string {
   return `journal-${host}`;
@@ -19,12 +20,20 @@ export class JournalSource implements RowSource {
   readonly #host: number;
   readonly #journal: Pick<JournalReader, "ends" | "read">;
   readonly #partitionCount: number;
+  readonly #skipped: ReadonlySet<number>;
 
-  constructor(host: number, journal: Pick<JournalReader, "ends" | "read">, partitionCount: number) {
+  /** `skipped`: offsets of records that may be left out when they cannot be read. */
+  constructor(
+    host: number,
+    journal: Pick<JournalReader, "ends" | "read">,
+    partitionCount: number,
+    skipped: ReadonlySet<number> = new Set(),
+  ) {
     this.name = journalSourceName(host);
     this.#host = host;
     this.#journal = journal;
     this.#partitionCount = partitionCount;
+    this.#skipped = skipped;
   }
 
   backlog(position: number): number {
@@ -37,8 +46,8 @@ export class JournalSource implements RowSource {
     const { first } = this.#journal.ends();
     let reached = position;
     for (const { offset, record: bytes } of this.#journal.read(Math.max(position + 1, first) as Offset)) {
-      const record = decodeRecord(bytes);
-      if (record.kind === "frame") this.#rowsOf(record, offset, events, deadLetters);
+      const record = openRecordAt(bytes, this.#host, offset, this.#skipped.has(offset));
+      if (record?.kind === "frame") this.#rowsOf(record, offset, events, deadLetters);
       reached = offset;
       if (events.length + deadLetters.length >= rowsMax) break;
     }

@@ -7,7 +7,8 @@
  *   free chunks -> current: | record | record |     | -> full, up to offset n -> n is durable -> free
  */
 import { ByteWriter } from "../protocol/bytes.ts";
-import { recordBytesMax, writeRecord, type JournalRecord } from "../protocol/records.ts";
+import type { JournalRecord } from "../protocol/records.ts";
+import { sealedBytesMax, writeSealed } from "./sealed-record.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 /** What a burst took is given back, not kept for ever. */
@@ -21,14 +22,14 @@ export class RecordArena {
 
   /** The record's bytes, which stay as they are until `offset` was released. Offsets ascend. */
   write(record: JournalRecord, offset: number): Uint8Array {
-    const bytesMax = recordBytesMax(record);
+    const bytesMax = sealedBytesMax(record);
     if (this.#current.length > 0 && this.#current.length + bytesMax > CHUNK_BYTES) {
       this.#full.push({ chunk: this.#current, lastOffset: this.#lastOffset });
       this.#current = this.#free.pop() ?? new ByteWriter(CHUNK_BYTES);
     }
     this.#lastOffset = offset;
     const start = this.#current.length;
-    writeRecord(record, this.#current);
+    writeSealed(record, this.#current);
     return this.#current.since(start);
   }
 

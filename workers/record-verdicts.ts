@@ -1,8 +1,8 @@
 /** What the journal holds at a position: the tenant and the verdicts of one frame, for whoever has a receipt for it. */
 import type { Offset } from "../protocol/ids.ts";
-import { decodeRecord } from "../protocol/records.ts";
 import { codeOf } from "../protocol/verdicts.ts";
 import { journalExists, openJournalReader } from "../storage/lmdb/journal.ts";
+import { openRecord } from "./sealed-record.ts";
 
 export interface Position {
   readonly host: number;
@@ -28,7 +28,7 @@ export async function readRecordVerdicts(path: string, position: Position, readO
     if (position.offset < first) return { ...position, state: position.offset < 1 ? "absent" : "gone" };
     if (position.offset > last) return { ...position, state: "absent" };
     const [entry] = journal.read(position.offset as Offset, position.offset as Offset);
-    const record = entry === undefined ? undefined : decodeRecord(entry.record);
+    const record = entry === undefined ? undefined : openRecord(entry.record);
     if (record?.kind !== "frame") return { ...position, state: "absent" };
     const verdicts: Record<string, number> = {};
     for (const verdict of record.verdicts) {

@@ -12,12 +12,13 @@ import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import { partitionOf } from "../protocol/partition-hash.ts";
 import { readFrame } from "../protocol/plain-reader.ts";
-import { decodeRecord, type FrameRecord } from "../protocol/records.ts";
+import type { FrameRecord } from "../protocol/records.ts";
 import { verdictOf } from "../protocol/verdicts.ts";
 import { fieldsOf } from "../actors/metric-plan.ts";
 import type { Partition, PartitionRules } from "../actors/partition.ts";
 import type { Journal, JournalEntry, Store } from "../storage/ports.ts";
 import type { RecordMark } from "./poison.ts";
+import { openRecordAt } from "./sealed-record.ts";
 
 const NONE: ReadonlySet<number> = new Set();
 const POISONED = verdictOf("WEIR_FRAME_POISONED");
@@ -98,8 +99,9 @@ export function replay(
   let replayed = 0;
   const fields = new Map<TenantId, readonly string[]>();
   for (const { offset, record: bytes } of entries) {
-    // One that cannot be decoded is not blamed: nothing of it could be kept, so the host fails, and a start ends.
-    const read = decodeRecord(bytes);
+    // One that cannot be read is not blamed: nothing of it could be kept, so the host fails, and a start ends.
+    const read = openRecordAt(bytes, host, offset, skipped.has(offset));
+    if (read === undefined) continue;
     progress.record = { host, offset };
     const record = skipped.has(offset) && read.kind === "frame" ? leftOut(read) : read;
     const behind = (id: PartitionId): Partition | undefined => {

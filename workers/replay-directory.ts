@@ -4,7 +4,6 @@
  */
 import { AssertionError } from "../protocol/assert.ts";
 import type { Offset, PartitionId } from "../protocol/ids.ts";
-import { decodeRecord } from "../protocol/records.ts";
 import { kindOf } from "../protocol/verdicts.ts";
 import type { StateEntry, StateReader, StateWrite } from "../actors/effects.ts";
 import { MetricPlans } from "../actors/metric-plan.ts";
@@ -16,6 +15,7 @@ import { LmdbStore } from "../storage/lmdb/store.ts";
 import { dedupKeyOf } from "./host-options.ts";
 import { readFigures, type PartitionFigures } from "./partition-figures.ts";
 import { replay } from "./recover.ts";
+import { openRecord } from "./sealed-record.ts";
 
 export interface ReplayedDirectory {
   readonly partitions: readonly PartitionFigures[];
@@ -107,7 +107,7 @@ function countJournals(journals: Iterable<JournalReader>): Pick<ReplayedDirector
 }
 
 function countRecord(record: Uint8Array, byTenant: Map<string, LedgerCounts>): void {
-  const decoded = decodeRecord(record);
+  const decoded = openRecord(record);
   if (decoded.kind !== "frame") return;
   const counts = byTenant.get(decoded.tenant) ?? emptyLedger();
   byTenant.set(decoded.tenant, counts);

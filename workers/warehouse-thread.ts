@@ -10,6 +10,7 @@ import type { Warehouse } from "../storage/ports.ts";
 import { QuestDbHttp } from "../storage/questdb/http.ts";
 import { QuestDbWarehouse } from "../storage/questdb/sender.ts";
 import { createTables, tables } from "../storage/questdb/tables.ts";
+import { readSkipped } from "../storage/skipped-records.ts";
 import { PaneSource, SessionSource } from "./feed-sources.ts";
 import { JournalSource } from "./journal-source.ts";
 import { SafetyTail } from "./safety-tail.ts";
@@ -48,7 +49,10 @@ async function connect(signal: AbortSignal): Promise<Warehouse> {
 }
 
 const sources = [
-  ...journals.map((journal, host) => new JournalSource(host, journal, options.partitionCount)),
+  ...journals.map((journal, host) => {
+    const skipped = readSkipped(options.journalPaths[host] ?? "");
+    return new JournalSource(host, journal, options.partitionCount, skipped);
+  }),
   ...partitions.map(({ id, store }) => new SessionSource(id, store, options.sessionGapMs, now)),
   ...options.journalPaths.map((_, host) => new PaneSource(host, metricStore, now)),
 ];

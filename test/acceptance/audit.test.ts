@@ -10,7 +10,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 import type { AuditReport, AuditSum } from "../../protocol/audit-report.ts";
-import { decodeRecord, encodeRecord, type FrameRecord } from "../../protocol/records.ts";
+import { encodeRecord, type FrameRecord } from "../../protocol/records.ts";
+import { openRecord } from "../../workers/sealed-record.ts";
 import { DUPLICATE } from "../../protocol/verdicts.ts";
 import { DEAD_LETTERS, readPartitionMeta, type PartitionMeta } from "../../actors/partition.ts";
 import { auditDirectory } from "../../server/audit/directory.ts";
@@ -187,7 +188,7 @@ async function tamperJournal(path: string, from: "first" | "last"): Promise<void
   const journal = openEnvironment(directory.hostPath(0), "weir-journal/1");
   const entries = [...journal.getRange({})].filter((entry) => entry.key.length === 8);
   const found = (from === "first" ? entries : entries.toReversed()).find(({ value }) => isFrame(value)) ?? assert.fail();
-  const record = decodeRecord(found.value) as FrameRecord;
+  const record = openRecord(found.value) as FrameRecord;
   const verdicts = record.verdicts.slice();
   verdicts[verdicts.indexOf(0)] = DUPLICATE;
   await journal.put(found.key, encodeRecord({ ...record, verdicts }));
@@ -195,7 +196,7 @@ async function tamperJournal(path: string, from: "first" | "last"): Promise<void
 }
 
 function isFrame(bytes: Uint8Array): boolean {
-  const record = decodeRecord(bytes);
+  const record = openRecord(bytes);
   return record.kind === "frame" && record.verdicts.includes(0);
 }
 

@@ -8,7 +8,7 @@
  */
 import { readEvents } from "../../protocol/event-reader.ts";
 import type { AckFrame } from "../../protocol/frames.ts";
-import { decodeRecord } from "../../protocol/records.ts";
+import { openRecord } from "../../workers/sealed-record.ts";
 import { ACCEPTED, codeOf, isDeadLetter, kindOf, type VerdictKind } from "../../protocol/verdicts.ts";
 import { HOUR_MS } from "../../protocol/windows.ts";
 import { ALLOWED_LATENESS_MS, type SimEvent } from "./events.ts";
@@ -56,7 +56,7 @@ export class Model {
 
   /** A record of a host's journal is on disk. Returns what is wrong with it. */
   durable(host: number, offset: number, bytes: Uint8Array, partitionCount: number): string | undefined {
-    const record = decodeRecord(bytes);
+    const record = openRecord(bytes);
     if (record.kind !== "frame") return undefined;
     const { format, tenant, ingestTimeMs } = record;
     const verdicts = [...record.verdicts];

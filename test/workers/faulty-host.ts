@@ -13,7 +13,8 @@ import { dirname, join } from "node:path";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
-import { decodeRecord, encodeRecord } from "../../protocol/records.ts";
+import { encodeRecord } from "../../protocol/records.ts";
+import { openRecord } from "../../workers/sealed-record.ts";
 import { LmdbJournal } from "../../storage/lmdb/journal.ts";
 import type { Journal, JournalEntry } from "../../storage/ports.ts";
 import { realEnvironment, type HostEnvironment } from "../../workers/environment.ts";
@@ -53,7 +54,7 @@ function faultyJournal(journal: LmdbJournal, failCommit: string): Journal {
     },
     append(record: Uint8Array): Offset {
       // A refused frame is kept as it is, whatever it holds.
-      const { kind } = decodeRecord(record);
+      const { kind } = openRecord(record);
       const applied = kind === "frame" && verdictsOf(record).every((verdict) => verdict <= 1);
       if (applied && holds(record, FAULT_THROW)) throw new Error("injected: apply");
       if (applied && holds(record, FAULT_CRASH)) process.exit(3);
@@ -84,12 +85,12 @@ function holds(record: Uint8Array, text: string): boolean {
 }
 
 function verdictsOf(bytes: Uint8Array): Uint8Array {
-  const record = decodeRecord(bytes);
+  const record = openRecord(bytes);
   return record.kind === "frame" ? record.verdicts : new Uint8Array();
 }
 
 function withOtherVerdicts(bytes: Uint8Array): Uint8Array {
-  const record = decodeRecord(bytes);
+  const record = openRecord(bytes);
   if (record.kind !== "frame") return bytes;
   return encodeRecord({ ...record, verdicts: record.verdicts.map((verdict) => (verdict === 0 ? 1 : 0)) });
 }

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
-import { decodeRecord } from "../../protocol/records.ts";
+import { openRecord } from "../../workers/sealed-record.ts";
 import { DUPLICATE, verdictOf } from "../../protocol/verdicts.ts";
 import { decodeDeadLetter } from "../../actors/dead-letter.ts";
 import { FrameBatch, unpackFrames } from "../../workers/hand-off.ts";
@@ -187,7 +187,7 @@ test("a frame that cannot be decoded is journaled as it is, kept as a dead lette
   assert.deepEqual([decided?.totalEvents, decided?.failedEvents], [2, 1]);
   assert.equal(decided?.results[0]?.verdict, verdictOf("WEIR_EVENT_NOT_A_MAP"));
   const [first] = host.journal.read(host.journal.firstOffset);
-  const record = decodeRecord(first?.record ?? new Uint8Array());
+  const record = openRecord(first?.record ?? new Uint8Array());
   assert.ok(record.kind === "frame");
   assert.equal(record.decodable, false);
   assert.deepEqual(Buffer.from(record.bytes), Buffer.from(bad.bytes));

@@ -1,10 +1,12 @@
-/** Law: a record's bytes are those of `encodeRecord` and stay so until its offset is released; memory is used again after that. */
+/** Law: a record's bytes are its sealed ones and stay so until its offset is released; memory is used again after that. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { TenantId } from "../../protocol/ids.ts";
-import { encodeRecord, type JournalRecord } from "../../protocol/records.ts";
+import { ByteWriter } from "../../protocol/bytes.ts";
+import type { JournalRecord } from "../../protocol/records.ts";
 import { RecordArena } from "../../workers/record-arena.ts";
+import { writeSealed } from "../../workers/sealed-record.ts";
 
 const frame = (length: number, fill: number): JournalRecord => ({
   kind: "frame",
@@ -15,6 +17,12 @@ const frame = (length: number, fill: number): JournalRecord => ({
   verdicts: new Uint8Array(3).fill(fill),
   bytes: new Uint8Array(length).fill(fill),
 });
+
+function sealed(record: JournalRecord): Uint8Array {
+  const writer = new ByteWriter();
+  writeSealed(record, writer);
+  return writer.finish();
+}
 
 test("records stay as they are until they are released", () => {
   const step = fc.oneof(
@@ -37,7 +45,7 @@ test("records stay as they are until they are released", () => {
         const record = frame(each.length, each.fill);
         held.set(++last, { record, bytes: arena.write(record, last) });
       }
-      for (const { bytes, record } of held.values()) assert.equal(Buffer.compare(bytes, encodeRecord(record)), 0);
+      for (const { bytes, record } of held.values()) assert.equal(Buffer.compare(bytes, sealed(record)), 0);
     }),
     { numRuns: 60 },
   );
@@ -65,5 +73,5 @@ test("definitions of any length fit", () => {
     ingestTimeMs: 1,
     definitions: [{ name: "long", filter }],
   } as unknown as JournalRecord;
-  for (let offset = 1; offset < 4; offset++) assert.deepEqual(arena.write(record, offset), encodeRecord(record));
+  for (let offset = 1; offset < 4; offset++) assert.deepEqual(arena.write(record, offset), sealed(record));
 });

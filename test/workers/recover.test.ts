@@ -7,11 +7,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { AssertionError } from "../../protocol/assert.ts";
+import type { Offset } from "../../protocol/ids.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
-import { decodeRecord, encodeRecord } from "../../protocol/records.ts";
+import { encodeRecord } from "../../protocol/records.ts";
 import { DUPLICATE, verdictOf } from "../../protocol/verdicts.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import { hostOfPartition } from "../../workers/host-options.ts";
+import { replay } from "../../workers/recover.ts";
+import { openRecord } from "../../workers/sealed-record.ts";
 import { BASE_MS, rules } from "../actors/event-fixture.ts";
 import {
   type Disk,
@@ -116,6 +119,29 @@ test("what comes back is what was, with metrics and dead letters, from the journ
   assert.equal(new Set(states).size, 1);
 });
 
+test("a damaged record stops the recovery and is named; listed as left out, it is", async () => {
+  const disk = newDisk(1, PARTITIONS);
+  const host = await started(disk);
+  for (const id of ["a", "b", "c"]) {
+    host.partitionHost.accept([frame(0, [{ id }])]);
+    await host.partitionHost.finish();
+  }
+  host.crash(disk);
+  const [{ first, records }] = disk.journals as [Disk["journals"][number]];
+  const damaged = records.map((record, index) =>
+    Uint8Array.from(record, (byte, at) => (index === 1 && at === record.length - 3 ? byte ^ 4 : byte)),
+  );
+  disk.journals[0] = { first, records: damaged };
+  await assert.rejects(started(disk), {
+    code: "WEIR_START_DATA_UNUSABLE",
+    message: /Record 2 of the journal of host 0 is damaged/,
+  });
+  const other = new TestHost(newDisk(1, PARTITIONS), {});
+  const entries = damaged.map((record, index) => ({ offset: (first + index) as Offset, record }));
+  assert.equal(replay(entries, other.partitions, PARTITIONS, { host: 0, skipped: new Set([2]) }), 2);
+  assert.equal(other.counts().accepted, 2);
+});
+
 test("a record whose verdicts the replay does not reach stops the recovery", async () => {
   const disk = newDisk(1, PARTITIONS);
   const host = await started(disk);
@@ -123,7 +149,7 @@ test("a record whose verdicts the replay does not reach stops the recovery", asy
   await host.partitionHost.finish();
   host.crash(disk);
   const [{ first, records }] = disk.journals as [Disk["journals"][number]];
-  const record = decodeRecord(records[0] ?? new Uint8Array());
+  const record = openRecord(records[0] ?? new Uint8Array());
   assert.ok(record.kind === "frame");
   disk.journals[0] = { first, records: [encodeRecord({ ...record, verdicts: Uint8Array.of(1) })] };
   await assert.rejects(started(disk), AssertionError);
