@@ -1,7 +1,7 @@
 /**
  * Journal records: what a host writes before it answers. A frame record holds the frame's bytes as they came and the verdict of
  * each event, so a replay can both repeat the decisions and check them, and the warehouse writer need not decide again.
- * The layout is part of the on-disk format:
+ * The layout is part of the on-disk format; on disk a record stands behind a checksum (`workers/sealed-record.ts`):
  *
  *   frame:        u8 1 | u8 kind 1 | u8 format | u8 decodable | f64 ingestTimeMs | text tenant | block verdicts | block bytes
  *   definitions:  u8 1 | u8 kind 2 | f64 ingestTimeMs | text tenant | text JSON list of metric definitions
