@@ -1,21 +1,17 @@
 /**
- * Journal records with a checksum: LMDB has none, and a bit that flips on the disk would be counted, or change what is counted,
- * without a word. A record is sealed when it is written and opened by all who read journals.
+ * Journal records with a checksum: a bit that flips on the disk would be counted, or change what is counted, without a word. A
+ * record is sealed when it is written and opened by all who read journals. It costs 0.03 us an event.
  *
  *   sealed:   u8 2 | u32 CRC-32 of the rest | record (`protocol/records.ts`, which begins with u8 1)
- *   plain:    record, as before there were seals and as a Node without `zlib.crc32` (before 20.15) writes it
- *
- * CRC-32 (ISO 3309) finds every burst of up to 32 bits. It costs 0.03 us an event.
+ *   plain:    record, as before there were seals
  */
-import * as zlib from "node:zlib";
 import { WeirError } from "../protocol/error-codes.ts";
 import { decodeRecord, recordBytesMax, writeRecord, type JournalRecord } from "../protocol/records.ts";
 import type { ByteWriter } from "../protocol/bytes.ts";
+import { crc32 } from "../storage/checksum.ts";
 
 const SEALED = 2;
 const HEAD_BYTES = 5;
-
-const crc32 = (zlib as { readonly crc32?: (bytes: Uint8Array) => number }).crc32;
 
 /** More than it takes, for a frame; for definitions about what it takes. */
 export function sealedBytesMax(record: JournalRecord): number {
@@ -24,7 +20,6 @@ export function sealedBytesMax(record: JournalRecord): number {
 
 /** Writes the record with its seal behind what the writer has. */
 export function writeSealed(record: JournalRecord, writer: ByteWriter): void {
-  if (crc32 === undefined) return writeRecord(record, writer);
   const start = writer.length;
   writer.u8(SEALED);
   writer.u32(0);
@@ -51,7 +46,7 @@ export function openRecord(bytes: Uint8Array): JournalRecord {
   if (bytes[0] !== SEALED) return decodeRecord(bytes);
   const record = bytes.subarray(HEAD_BYTES);
   const sealed = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1, true);
-  if (crc32 !== undefined && crc32(record) !== sealed) {
+  if (crc32(record) !== sealed) {
     throw new WeirError("WEIR_START_DATA_UNUSABLE", "A journal record is damaged: its checksum is wrong.");
   }
   return decodeRecord(record);

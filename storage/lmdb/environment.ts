@@ -27,19 +27,28 @@ const KIND_KEY = Uint8Array.of(0);
  * `readOnly` is for tools on a directory without a server: nothing of it changes but LMDB's lock file.
  */
 export function openEnvironment(path: string, kind: string, { readOnly = false }: { readOnly?: boolean } = {}): ByteTable {
+  return openEnvironmentOf(path, [kind], { readOnly }).table;
+}
+
+/** The same for one that may be of several kinds: which it is of. A new one is of the first. */
+export function openEnvironmentOf(
+  path: string,
+  kinds: readonly [string, ...string[]],
+  { readOnly = false }: { readOnly?: boolean } = {},
+): { readonly table: ByteTable; readonly kind: string } {
   assertKept(path);
   const table = openTable(path, readOnly);
-  const found = table.getBinary(KIND_KEY);
-  if (found === undefined && !readOnly) {
-    table.putSync(KIND_KEY, Buffer.from(kind));
-  } else if (found?.toString() !== kind) {
-    const detail = `${path} holds ${found?.toString().slice(0, 40) ?? "nothing"} and not ${kind}.`;
+  const found = table.getBinary(KIND_KEY)?.toString();
+  const kind = found ?? (readOnly ? undefined : kinds[0]);
+  if (kind === undefined || !kinds.includes(kind)) {
+    const detail = `${path} holds ${found?.slice(0, 40) ?? "nothing"} and not ${kinds[0]}.`;
     void table.close();
     throw new WeirError("WEIR_START_DATA_FORMAT", detail);
   }
+  if (found === undefined) table.putSync(KIND_KEY, Buffer.from(kind));
   // Last, and only once it can be told from one that was never finished.
   if (!readOnly && !existsSync(markOf(path))) writeFileSync(markOf(path), "");
-  return table;
+  return { table, kind };
 }
 
 /** LMDB makes a file anew that was emptied or removed. The mark says that there was one. */

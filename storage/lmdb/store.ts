@@ -1,29 +1,37 @@
 /**
  * A `Store` in LMDB: all tables in one ordered table, each a range of keys that starts with its name. (Not LMDB's named
  * databases: opening one runs a synchronous transaction, which could split a commit that is under way.)
- * A commit is atomic: its writes go to the disk in one transaction, perhaps with those of other commits.
+ * Each value has a checksum behind it (not in stores that were made before there were any): WEIR_START_DATA_UNUSABLE from
+ * whoever reads one that is not what was written. A commit is atomic: its writes go to the disk in one transaction, perhaps with those of other commits.
  * Reads see the last commit as of this turn of the event loop; with `fresh` they see the last one of any thread or process.
  */
 import { assert } from "../../protocol/assert.ts";
+import { WeirError } from "../../protocol/error-codes.ts";
+import { seal, unseal } from "../checksum.ts";
 import type { Store, StoreEntry, StoreKey, StoreWrite } from "../ports.ts";
 import { checkKey, decodeKey, encodeKey, encodeKeyFast, tableEnd } from "../store-key.ts";
-import { type ByteTable, environmentBytes, environmentExists, openEnvironment } from "./environment.ts";
+import { type ByteTable, environmentBytes, environmentExists, openEnvironmentOf } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
 
-const KIND = "weir-store/1";
+const KIND = "weir-store/2";
+/** Without checksums. */
+const KIND_PLAIN = "weir-store/1";
 
 export class LmdbStore implements Store {
   readonly #path: string;
   readonly #fresh: boolean;
   readonly #table: ByteTable;
   readonly #commits: GroupCommit;
+  readonly #isSealed: boolean;
   #pending: (readonly StoreWrite[])[] = [];
   #closed = false;
 
   private constructor(path: string, fresh: boolean, readOnly: boolean) {
     this.#path = path;
     this.#fresh = fresh;
-    this.#table = openEnvironment(path, KIND, { readOnly });
+    const { table, kind } = openEnvironmentOf(path, [KIND, KIND_PLAIN], { readOnly });
+    this.#table = table;
+    this.#isSealed = kind === KIND;
     this.#commits = new GroupCommit(this.#table, () => this.#fill());
   }
 
@@ -38,7 +46,8 @@ export class LmdbStore implements Store {
 
   get(table: string, key: StoreKey): Uint8Array | undefined {
     this.#beforeRead();
-    return this.#table.getBinary(encodeKeyFast(table, key));
+    const value = this.#table.getBinary(encodeKeyFast(table, key));
+    return value === undefined ? undefined : this.#opened(table, value);
   }
 
   /** One snapshot from the first step on; finish or `return` the iteration, or it keeps pages from being reused. */
@@ -56,7 +65,7 @@ export class LmdbStore implements Store {
       ? { reverse, start: high, exclusiveStart: true, end: low, inclusiveEnd: true }
       : { start: low, end: high };
     for (const { key, value } of this.#table.getRange(limit === undefined ? bounds : { ...bounds, limit })) {
-      yield { key: decodeKey(key), value };
+      yield { key: decodeKey(key), value: this.#opened(table, value) };
     }
   }
 
@@ -98,10 +107,17 @@ export class LmdbStore implements Store {
     for (const writes of pending) {
       for (const { table, key, value } of writes) {
         const bytes = encodeKeyFast(table, key);
-        void (value === undefined ? this.#table.remove(bytes) : this.#table.put(bytes, value));
+        if (value === undefined) void this.#table.remove(bytes);
+        else void this.#table.put(bytes, this.#isSealed ? seal(value) : value);
       }
     }
     return () => undefined;
+  }
+
+  #opened(table: string, value: Uint8Array): Uint8Array {
+    const opened = this.#isSealed ? unseal(value) : value;
+    if (opened === undefined) throw new WeirError("WEIR_START_DATA_UNUSABLE", `A value of ${table} in ${this.#path} is damaged.`);
+    return opened;
   }
 
   #beforeRead(): void {
