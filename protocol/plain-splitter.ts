@@ -14,7 +14,7 @@
 import type { PartitionId } from "./ids.ts";
 import type { FrameBytes } from "./interner.ts";
 import { limits } from "./limits.ts";
-import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN } from "./plain-cursor.ts";
+import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, scalarSize } from "./plain-cursor.ts";
 import { endOfKeys } from "./plain-shapes.ts";
 import { SessionHash } from "./plain-session-hash.ts";
 
@@ -77,28 +77,7 @@ const SCRATCH_BYTES = 256 * 1024;
 const valueBytes = Uint8Array.from({ length: 256 }, (_, token) => {
   if (token < 0x40 || token >= 0xe0) return 1;
   if (token >= 0xa0 && token < 0xc0) return token - 0x9f;
-  switch (token) {
-    case 0xc0:
-    case 0xc2:
-    case 0xc3:
-      return 1;
-    case 0xcc:
-    case 0xd0:
-      return 2;
-    case 0xcd:
-    case 0xd1:
-      return 3;
-    case 0xca:
-    case 0xce:
-    case 0xd2:
-      return 5;
-    case 0xcb:
-    case 0xcf:
-    case 0xd3:
-      return 9;
-    default:
-      return 0;
-  }
+  return token === 0xcb ? 9 : scalarSize(token);
 });
 
 class PlainSplitter {

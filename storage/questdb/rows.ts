@@ -4,6 +4,7 @@
  */
 import type { TenantId } from "../../protocol/ids.ts";
 import { assert } from "../../protocol/assert.ts";
+import { knownFields } from "../../protocol/event.ts";
 import { limits } from "../../protocol/limits.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { DimensionValue } from "../../protocol/metric-definition.ts";
@@ -20,20 +21,6 @@ export interface EventRowInput {
   readonly offset: number;
   readonly index: number;
 }
-
-const knownFields = new Set([
-  "eventId",
-  "userId",
-  "sessionId",
-  "eventType",
-  "eventCategory",
-  "timestamp",
-  "properties",
-  "context",
-  "source",
-  "version",
-  "environment",
-]);
 
 export function eventRow(input: EventRowInput): WarehouseRow {
   const event = mapOf(input.event);
