@@ -12,8 +12,11 @@ import type { WireFrame } from "./raw-socket.ts";
 interface CaseHead {
   readonly name: string;
   readonly answer: string;
-  /** As right: a server that ends a connection while bytes come may see its answer lost on the way (TCP reset). */
-  readonly or?: string;
+  /**
+   * As right, for what depends on how TCP cuts the bytes: a server that ends a connection while bytes come may see its answer lost
+   * on the way (a reset), and uWS takes a head of any length if all of it comes at once, but keeps no more than 4 KiB of one.
+   */
+  readonly or?: readonly string[];
   /** The frame or body as a whole is kept as one dead letter. */
   readonly isKept?: true;
 }

@@ -17,7 +17,7 @@ for (const [family, cases] of Object.entries(families)) {
   test(family, async () => {
     for (const each of cases) {
       const answer = await runCase(target, each);
-      if (answer !== each.or) assert.equal(answer, each.answer, each.name);
+      if (each.or?.includes(answer) !== true) assert.equal(answer, each.answer, each.name);
     }
     await target.checkNeighbour();
     await target.checkLedger();

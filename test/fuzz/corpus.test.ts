@@ -50,7 +50,7 @@ async function check(each: CorpusCase): Promise<void> {
   const counted = countedIn(each.answer);
   unchecked.push({ ...counted, invalid: counted.invalid + (each.isKept === true ? 1 : 0) });
   const answer = await runCase(target, each);
-  if (answer !== each.or) assert.equal(answer, each.answer);
+  if (each.or?.includes(answer) !== true) assert.equal(answer, each.answer);
   await target.checkNeighbour();
 }
 

@@ -99,9 +99,14 @@ const heads: readonly CorpusCase[] = [
     name: "16 MiB of a header",
     wire: [`GET /healthz HTTP/1.1\r\nX: ${"x".repeat(16 * 1024 * 1024)}`],
     answer: "431; ended",
-    or: "ended",
+    or: ["ended"],
   },
-  { name: "a million headers", wire: [`GET /healthz HTTP/1.1\r\n${"X: y\r\n".repeat(1e6)}`], answer: "431; ended", or: "ended" },
+  {
+    name: "a million headers",
+    wire: [`GET /healthz HTTP/1.1\r\n${"X: y\r\n".repeat(1e6)}`],
+    answer: "431; ended",
+    or: ["ended"],
+  },
   {
     name: "a method of markup",
     wire: ["<b>X</b> /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
@@ -114,6 +119,7 @@ const heads: readonly CorpusCase[] = [
     name: "a key of 100 KiB",
     wire: [`GET /v1/metrics-catalog HTTP/1.1\r\n${HOST}Authorization: Bearer ${"k".repeat(100 * 1024)}\r\n\r\n`],
     answer: "401 WEIR_AUTH_KEY_UNKNOWN; open",
+    or: ["431; open", "431; ended", "ended"],
   },
   {
     name: "a key with a line of its own",
