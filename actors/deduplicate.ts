@@ -25,12 +25,17 @@ export class Deduplicator {
   readonly #key: DedupKey;
   #slotMs: number;
   /** Low and high halves in turn: a look-up touches one place in memory for both. */
-  #halves = new Uint32Array(2 * 64);
+  #halves = new Int32Array(2 * 64);
   #slots = new Uint8Array(64);
   #count = 0;
   #currentSlot = -1;
-  /** Fingerprints since the last snapshot, low and high halves in turn, by slot. */
-  #pending = new Map<number, number[]>();
+  #lastTimeMs = Number.NaN;
+  /** Where the id of the last `lookup` is, or would go. */
+  #place = 0;
+  /** Fingerprints since the last snapshot, by slot. */
+  #pending = new Map<number, FingerprintList>();
+  /** The one of the current slot, once it has one. */
+  #pendingNow: FingerprintList | undefined;
   /** How many chunks each live slot has in the store. */
   #chunks = new Map<number, number>();
   #removedChunks: [slot: number, chunks: number][] = [];
@@ -55,17 +60,22 @@ export class Deduplicator {
 
   /** Moves time on; ids from before the horizon are forgotten. Time that runs backwards is ignored. */
   advance(ingestTimeMs: number): void {
+    // Called for every event, and those of a frame have one time.
+    if (ingestTimeMs === this.#lastTimeMs) return;
+    this.#lastTimeMs = ingestTimeMs;
     const slot = Math.floor(ingestTimeMs / this.#slotMs);
     if (slot <= this.#currentSlot) return;
     const expires = this.#currentSlot !== -1;
     this.#currentSlot = slot;
+    this.#pendingNow = undefined;
     if (expires) this.#expire();
   }
 
   /** True when the id is remembered. When it is not, `remember` may follow. */
   lookup(ids: TextColumn, row: number): boolean {
     fingerprint(this.#key, ids, row);
-    return this.#slots[this.#find(fingerprintLow, fingerprintHigh)] !== EMPTY;
+    this.#place = this.#find(fingerprintLow, fingerprintHigh);
+    return this.#slots[this.#place] !== EMPTY;
   }
 
   /** Remembers the id of the last `lookup`, which did not find it: hashing it once is enough. */
@@ -73,11 +83,19 @@ export class Deduplicator {
     assert(this.#currentSlot >= 0, "advance before remember");
     const low = fingerprintLow;
     const high = fingerprintHigh;
-    if (this.#count + 1 > this.#slots.length * LOAD_MAX) this.#rebuild(this.#slots.length * 2);
-    this.#insert(low, high, this.#currentSlot);
-    let pending = this.#pending.get(this.#currentSlot);
-    if (pending === undefined) this.#pending.set(this.#currentSlot, (pending = []));
-    pending.push(low, high);
+    if (this.#count + 1 > this.#slots.length * LOAD_MAX) {
+      this.#rebuild(this.#slots.length * 2);
+      this.#place = this.#find(low, high);
+    }
+    this.#count++;
+    this.#put(this.#place, low, high, this.#currentSlot);
+    (this.#pendingNow ??= this.#pendingAt(this.#currentSlot)).push(low, high);
+  }
+
+  #pendingAt(slot: number): FingerprintList {
+    let pending = this.#pending.get(slot);
+    if (pending === undefined) this.#pending.set(slot, (pending = new FingerprintList()));
+    return pending;
   }
 
   /** What changed since the last snapshot, as entries under `prefix`. */
@@ -86,19 +104,20 @@ export class Deduplicator {
       for (let chunk = 0; chunk < chunks; chunk++) writes.push({ table, key: [prefix, slot, chunk], value: undefined });
     }
     this.#removedChunks = [];
-    for (const [slot, halves] of this.#pending) {
+    for (const [slot, pending] of this.#pending) {
       const chunk = this.#chunks.get(slot) ?? 0;
-      writes.push({ table, key: [prefix, slot, chunk], value: new Uint8Array(Uint32Array.from(halves).buffer) });
+      writes.push({ table, key: [prefix, slot, chunk], value: new Uint8Array(pending.halves().slice().buffer) });
       this.#chunks.set(slot, chunk + 1);
     }
     this.#pending.clear();
+    this.#pendingNow = undefined;
   }
 
   restore(entries: Iterable<StateEntry>, slotReached: number): void {
     this.#currentSlot = slotReached;
     for (const { key, value } of entries) {
       const slot = Number(key[1]);
-      const halves = new Uint32Array(value.slice().buffer);
+      const halves = new Int32Array(value.slice().buffer);
       this.#chunks.set(slot, Math.max(this.#chunks.get(slot) ?? 0, Number(key[2]) + 1));
       for (let at = 0; at + 1 < halves.length; at += 2) {
         if (this.#count + 1 > this.#slots.length * LOAD_MAX) this.#rebuild(this.#slots.length * 2);
@@ -113,22 +132,25 @@ export class Deduplicator {
     if (slotMs === this.#slotMs) return;
     const moved = (slot: number): number => Math.floor(((slot + 1) * this.#slotMs) / slotMs);
     const liveSlots = this.#liveSlots();
-    const pending = new Map<number, number[]>();
+    const pending = new Map<number, FingerprintList>();
     this.#slots.forEach((byte, at) => {
       const slot = liveSlots.get(byte);
       if (slot === undefined) return;
-      const halves = pending.get(moved(slot)) ?? [];
-      halves.push(this.#halves[2 * at] ?? 0, this.#halves[2 * at + 1] ?? 0);
-      pending.set(moved(slot), halves);
+      const list = pending.get(moved(slot)) ?? new FingerprintList();
+      list.push(this.#halves[2 * at] ?? 0, this.#halves[2 * at + 1] ?? 0);
+      pending.set(moved(slot), list);
     });
     for (const [slot, chunks] of this.#chunks) this.#removedChunks.push([slot, chunks]);
     this.#chunks.clear();
     if (this.#currentSlot !== -1) this.#currentSlot = moved(this.#currentSlot);
     this.#slotMs = slotMs;
+    this.#lastTimeMs = Number.NaN;
     this.#pending = new Map([...pending].filter(([slot]) => this.#isLive(slot)));
+    this.#pendingNow = undefined;
     this.#slots.fill(EMPTY);
     this.#count = 0;
-    for (const [slot, halves] of this.#pending) {
+    for (const [slot, list] of this.#pending) {
+      const halves = list.halves();
       for (let at = 0; at + 1 < halves.length; at += 2) this.#insert(halves[at] ?? 0, halves[at + 1] ?? 0, slot);
     }
   }
@@ -153,13 +175,14 @@ export class Deduplicator {
       this.#chunks.delete(slot);
       this.#pending.delete(slot);
     }
+    this.#pendingNow = undefined;
     this.#rebuild(this.#slots.length);
   }
 
   /** Copies the live entries into a new table of at least `capacity`, a power of two. */
   #rebuild(capacity: number): void {
     const [halves, slots] = [this.#halves, this.#slots];
-    this.#halves = new Uint32Array(2 * capacity);
+    this.#halves = new Int32Array(2 * capacity);
     this.#slots = new Uint8Array(capacity);
     this.#count = 0;
     const liveSlots = this.#liveSlots();
@@ -172,6 +195,10 @@ export class Deduplicator {
   #insert(low: number, high: number, slot: number): void {
     const at = this.#find(low, high);
     if (this.#slots[at] === EMPTY) this.#count++;
+    this.#put(at, low, high, slot);
+  }
+
+  #put(at: number, low: number, high: number, slot: number): void {
     this.#halves[2 * at] = low;
     this.#halves[2 * at + 1] = high;
     this.#slots[at] = slotByte(slot);
@@ -193,7 +220,29 @@ function slotByte(slot: number): number {
   return (slot % 255) + 1;
 }
 
-// The two halves of the last fingerprint: plain variables, so that hashing an id makes no object.
+/** Fingerprints, low and high halves in turn, without an object or a boxed number for each. */
+class FingerprintList {
+  #halves = new Int32Array(32);
+  #length = 0;
+
+  push(low: number, high: number): void {
+    if (this.#length === this.#halves.length) {
+      const shorter = this.#halves;
+      this.#halves = new Int32Array(2 * shorter.length);
+      this.#halves.set(shorter);
+    }
+    this.#halves[this.#length++] = low;
+    this.#halves[this.#length++] = high;
+  }
+
+  /** Valid until the next push. */
+  halves(): Int32Array {
+    return this.#halves.subarray(0, this.#length);
+  }
+}
+
+// The two halves of the last fingerprint: plain variables, so that hashing an id makes no object; signed, as V8 keeps integers
+// of 32 bits with their sign without a piece of memory for each.
 let fingerprintLow = 0;
 let fingerprintHigh = 0;
 
@@ -209,7 +258,7 @@ function fingerprint(key: DedupKey, { bytes, view, starts, lengths }: TextColumn
   const last = length >> 2;
   let rest = length << 24;
   for (let at = start + last * 4, shift = 0; at < start + length; at++, shift += 8) rest |= (bytes[at] ?? 0) << shift;
-  let v0 = key.low;
+  let v0 = key.low | 0;
   let v1 = key.high ^ 0xee;
   let v2 = 0x6c796765 ^ key.low;
   let v3 = 0x74656462 ^ key.high;
@@ -222,7 +271,7 @@ function fingerprint(key: DedupKey, { bytes, view, starts, lengths }: TextColumn
     } else if (step === last + 1) {
       v2 ^= 0xee;
     } else if (step === last + 4) {
-      low = (v1 ^ v3) >>> 0;
+      low = v1 ^ v3;
       v1 ^= 0xdd;
     }
     v0 = (v0 + v1) | 0;
@@ -238,11 +287,11 @@ function fingerprint(key: DedupKey, { bytes, view, starts, lengths }: TextColumn
     if (step <= last) v0 ^= word;
   }
   fingerprintLow = low;
-  fingerprintHigh = (v1 ^ v3) >>> 0;
+  fingerprintHigh = v1 ^ v3;
 }
 
 /** The last fingerprint as a pair, for tests. */
 export function fingerprintOf(key: DedupKey, text: string): readonly [low: number, high: number] {
   fingerprint(key, TextColumn.of([text]), 0);
-  return [fingerprintLow, fingerprintHigh];
+  return [fingerprintLow >>> 0, fingerprintHigh >>> 0];
 }

@@ -24,6 +24,8 @@ export class MetricPlan {
   readonly aggregates: readonly Aggregate<unknown>[];
   /** Adds one event's value to the states of a pane. */
   readonly add: (states: PaneStates, value: FieldValue) => void;
+  /** Adds the values at `indexes[from]` to before `indexes[to]`, in that order. */
+  readonly addMany: (states: PaneStates, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number) => void;
   /** Every event is counted: there is no filter, and `count`. So the panes can be held against the ledger. */
   readonly countsAll: boolean;
   readonly #countAt: number;
@@ -36,12 +38,21 @@ export class MetricPlan {
     this.text = JSON.stringify(definition);
     this.aggregates = definition.aggregates.map((name) => aggregates[name] as Aggregate<unknown>);
     this.add = unrolledAdd(this.aggregates);
+    this.addMany = unrolledAddMany(this.aggregates);
     this.#dimensionPaths = definition.dimensions.map((dimension) => fullPath(dimension.field));
     this.#valuePath = definition.value === undefined ? undefined : fullPath(definition.value);
     const { all, any } = definition.filter;
     this.#filter = all.length + any.length > 0 ? compileFilter(definition.filter) : undefined;
     this.#countAt = definition.aggregates.indexOf("count");
     this.countsAll = this.#filter === undefined && this.#countAt >= 0;
+  }
+
+  get dimensionCount(): number {
+    return this.#dimensionPaths.length;
+  }
+
+  get hasFilter(): boolean {
+    return this.#filter !== undefined;
   }
 
   /** The same for all partitions that take rows of the frame: it is made once and kept with the columns. */
@@ -112,12 +123,26 @@ export class MetricPlan {
  * `for (each) aggregate.add(state, value)` written out, one call an aggregate: in a loop one call site sees all kinds of
  * aggregates and V8 can inline none; written out, each sees one. Runs for every event and metric.
  */
-function unrolledAdd(all: readonly Aggregate<unknown>[]): (states: PaneStates, value: FieldValue) => void {
-  const names = all.map((_, index) => `aggregate${index}`);
-  const calls = names.map((name, index) => `${name}.add(states[${index}], value);`);
+function unrolledAdd(all: readonly Aggregate<unknown>[]): MetricPlan["add"] {
+  const calls = all.map((_, index) => `aggregate${index}.add(states[${index}], value);`);
+  return compiled(all, `(states, value) => { ${calls.join(" ")} }`);
+}
+
+/** The same for many events of one pane, aggregate by aggregate: each keeps its state at hand. */
+function unrolledAddMany(all: readonly Aggregate<unknown>[]): MetricPlan["addMany"] {
+  const loops = all.map(
+    (_, index) =>
+      `const state${index} = states[${index}];
+      for (let at = from; at < to; at++) aggregate${index}.add(state${index}, values[indexes[at]]);`,
+  );
+  return compiled(all, `(states, values, indexes, from, to) => { ${loops.join(" ")} }`);
+}
+
+/** The function of a text that names the aggregates `aggregate0`, `aggregate1` ... */
+function compiled<Made>(all: readonly Aggregate<unknown>[], text: string): Made {
   // oxlint-disable-next-line typescript/no-implied-eval -- only names and indexes made here go into the text
-  const make = new Function(...names, `return (states, value) => { ${calls.join(" ")} };`);
-  return make(...all) as (states: PaneStates, value: FieldValue) => void;
+  const make = new Function(...all.map((_, index) => `aggregate${index}`), `return ${text};`);
+  return make(...all) as Made;
 }
 
 /** A plan over one frame's columns. */

@@ -7,7 +7,6 @@
  */
 import type { ByteWriter } from "../protocol/bytes.ts";
 import { ByteReader } from "../protocol/bytes.ts";
-import type { EventColumns } from "../protocol/event-columns.ts";
 import { flatText } from "../protocol/flat-text.ts";
 import type { FieldValue } from "../protocol/field-path.ts";
 import { Interner, TEXTS } from "../protocol/interner.ts";
@@ -15,12 +14,11 @@ import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition
 import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { AcceptedRows } from "./accepted-rows.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
-import { dimensionValue, type BoundMetric, type MetricPlan, type PaneStates } from "./metric-plan.ts";
+import { gather, type GatheredRows } from "./gathered-rows.ts";
+import { dimensionValue, type MetricPlan, type PaneStates } from "./metric-plan.ts";
 import { FINE_MS, floorTo, paneKey, paneSizeOf, paneStartOf, type PaneLadder } from "./pane.ts";
 
 const PANES = "panes";
-/** How many recent panes a series remembers, less one; a power of two, less one. */
-const RECENT_MASK = 3;
 
 interface Pane {
   readonly key: number;
@@ -38,7 +36,8 @@ interface Series {
   readonly id: string;
   readonly idBytes: Uint8Array;
   readonly panes: Map<number, Pane>;
-  readonly recent: (Pane | undefined)[];
+  /** The pane that took the last event: most come pane by pane. */
+  current: Pane | undefined;
 }
 
 type SeriesNode = Map<DimensionValue, SeriesNode | Series>;
@@ -85,27 +84,40 @@ export class PartialPanes {
   }
 
   /** Adds every row that the metric's filter takes to the pane of its series. */
-  addAll({ columns: allColumns, rows, paneKeys }: AcceptedRows): void {
-    let columns: EventColumns | undefined;
-    let bound: BoundMetric | undefined;
-    for (let index = 0; index < rows.length; index++) {
-      const row = rows[index] ?? 0;
-      if (columns !== allColumns[index]) {
-        columns = allColumns[index];
-        bound = columns === undefined ? undefined : this.plan.bind(columns);
-      }
-      if (bound !== undefined && (bound.matches === undefined || bound.matches(row))) this.#add(bound, row, paneKeys[index] ?? 0);
+  addAll(accepted: AcceptedRows): void {
+    const { order, starts } = accepted.byPane();
+    const rows = gather(this.plan, accepted);
+    for (let pane = 0; pane < accepted.paneKeys.length; pane++) {
+      const key = accepted.paneKeys[pane] ?? 0;
+      const from = starts[pane] ?? 0;
+      const to = starts[pane + 1] ?? 0;
+      if (rows.taken !== undefined) {
+        const count = rows.pick(order, from, to);
+        if (count > 0) this.#addToPane(key, rows, rows.picked, 0, count);
+      } else this.#addToPane(key, rows, order, from, to);
     }
   }
 
-  #add(bound: BoundMetric, row: number, key: number): void {
-    const series = this.#seriesAt(bound.dimensions, row);
-    // Events of one time fall into a few panes: the last one of each remainder is tried before the map.
-    const place = (key >> 2) & RECENT_MASK;
-    let pane = series.recent[place];
-    if (pane === undefined || pane.key !== key) series.recent[place] = pane = this.#paneAt(series, key);
-    this.plan.add(pane.states, bound.values === undefined ? undefined : bound.values[row]);
-    if (!pane.collected || !pane.dirty) this.#touch(pane);
+  /** Adds the rows at `indexes[from]` to before `indexes[to]`, at least one, to the panes with a key. */
+  #addToPane(key: number, { values, dimensions }: GatheredRows, indexes: Int32Array, from: number, to: number): void {
+    const { plan } = this;
+    if (dimensions.length === 0) {
+      const pane = this.#currentPane(this.#single ?? this.#seriesOf([]), key);
+      plan.addMany(pane.states, values, indexes, from, to);
+      this.#touch(pane);
+      return;
+    }
+    for (let at = from; at < to; at++) {
+      const index = indexes[at] ?? 0;
+      const pane = this.#currentPane(this.#seriesAt(dimensions, index), key);
+      plan.add(pane.states, values[index]);
+      if (!pane.collected || !pane.dirty) this.#touch(pane);
+    }
+  }
+
+  #currentPane(series: Series, key: number): Pane {
+    const { current } = series;
+    return current !== undefined && current.key === key ? current : (series.current = this.#paneAt(series, key));
   }
 
   /** Merges panes that the ladder has left behind into larger ones, and drops those past retention. */
@@ -220,7 +232,7 @@ export class PartialPanes {
     const pane = series.panes.get(key);
     if (pane === undefined) return;
     series.panes.delete(key);
-    series.recent.fill(undefined);
+    series.current = undefined;
     pane.dropped = true;
     this.#paneCount--;
     if (series.panes.size === 0) this.#forget(series);
@@ -231,12 +243,12 @@ export class PartialPanes {
   }
 
   #seriesAt(dimensions: readonly (readonly FieldValue[])[], row: number): Series {
-    if (dimensions.length === 0 && this.#single !== undefined) return this.#single;
     // Level by level without a joined key: no text is made for a series that exists.
     let node: SeriesNode | Series | undefined = this.#byDimension;
-    for (const column of dimensions) node = (node as SeriesNode | undefined)?.get(dimensionValue(column[row]));
-    const known = dimensions.length > 0 ? (node as Series | undefined) : undefined;
-    return known ?? this.#seriesOf(dimensions.map((column) => dimensionValue(column[row])));
+    for (let at = 0; at < dimensions.length; at++) {
+      node = (node as SeriesNode | undefined)?.get(dimensionValue(dimensions[at]?.[row]));
+    }
+    return (node as Series | undefined) ?? this.#seriesOf(valuesAt(dimensions, row));
   }
 
   /** Finds or makes the series; past a limit, the `__other__` one. */
@@ -293,16 +305,15 @@ export class PartialPanes {
 
   #newSeries(dimensions: readonly DimensionValue[]): Series {
     const id = JSON.stringify(dimensions);
-    const series: Series = {
-      dimensions,
-      id,
-      idBytes: encoder.encode(id),
-      panes: new Map(),
-      recent: new Array<Pane | undefined>(RECENT_MASK + 1).fill(undefined),
-    };
+    const series: Series = { dimensions, id, idBytes: encoder.encode(id), panes: new Map(), current: undefined };
     this.#series.add(series);
     return series;
   }
+}
+
+/** On its own: a function with a closure over its parameters costs memory at each call, also where it does not come to the closure. */
+function valuesAt(dimensions: readonly (readonly FieldValue[])[], row: number): DimensionValue[] {
+  return dimensions.map((column) => dimensionValue(column[row]));
 }
 
 /** The series is part of keys in stores, which have a limit of their own. */

@@ -122,17 +122,18 @@ export class Partition {
   /** Applies one row of a frame, and keeps it as a dead letter when it is refused. Returns its verdict. */
   apply(frame: FrameFacts, columns: EventColumns, row: number): number {
     const verdict = this.tenant(frame.tenant).apply(columns, row, frame.ingestTimeMs);
-    if (isDeadLetter(verdict)) {
-      this.#keep(frame, row, {
-        verdict,
-        path: columns.wrongPaths.get(row) ?? "",
-        eventId: columns.eventIds.text(row),
-        ingestTimeMs: frame.ingestTimeMs,
-        format: frame.format,
-        raw: columns.raw(row),
-      });
-    }
+    if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
     return verdict;
+  }
+
+  /** The same for the rows of a frame that belong here: those in `rows` from index `from` to before `to`, in rising order. */
+  applyRows(frame: FrameFacts, columns: EventColumns, rows: Int32Array, from: number, to: number): void {
+    const state = this.tenant(frame.tenant);
+    for (let at = from; at < to; at++) {
+      const row = rows[at] ?? 0;
+      const verdict = state.apply(columns, row, frame.ingestTimeMs);
+      if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
+    }
   }
 
   /** A frame that could not be decoded counts as one received, invalid event. */
@@ -288,6 +289,17 @@ export class Partition {
         counted: [...state.metrics.values()].map(({ acceptedBefore, agedEvents }) => ({ acceptedBefore, aged: agedEvents })),
       })),
     };
+  }
+
+  #keepRow(frame: FrameFacts, columns: EventColumns, row: number, verdict: number): void {
+    this.#keep(frame, row, {
+      verdict,
+      path: columns.wrongPaths.get(row) ?? "",
+      eventId: columns.eventIds.text(row),
+      ingestTimeMs: frame.ingestTimeMs,
+      format: frame.format,
+      raw: columns.raw(row),
+    });
   }
 
   #keep(frame: FrameFacts, row: number, letter: DeadLetter): void {

@@ -9,33 +9,46 @@
 import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
 import { flatText } from "../protocol/flat-text.ts";
 import { limits } from "../protocol/limits.ts";
-import { OTHER_SERIES } from "../protocol/metric-definition.ts";
+import { TypeCounts } from "./type-counts.ts";
 
 export interface SessionSegment {
-  startMs: number;
-  endMs: number;
-  events: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly events: number;
 }
+
+/** Shared by all that have none, and never changed. */
+const NO_SEGMENTS: SessionSegment[] = [];
+const NO_STARTS: readonly number[] = [];
 
 export class Session {
   readonly id: string;
   /** The user of the latest event that names one; of two at the same time the greater text. */
   userId: string | undefined;
-  #userAtMs = -Infinity;
-  /** Ascending; never empty after the first event. */
-  segments: SessionSegment[] = [];
-  readonly eventTypes = new Map<string, number>();
-  /** Starts that were in the store and are no segment's start any more: their warehouse rows are void. */
-  superseded: number[] = [];
-  /** The starts as they are in the store. Starts that come and go between two snapshots have no rows to void. */
-  #storedStarts: number[] = [];
-  /** Events in segments past the limit. */
-  prunedEvents = 0;
-  prunedStartMs = Infinity;
   /** Changed since the last snapshot. */
   dirty = false;
   /** On the wheel of `sessions.ts`. */
   watched = false;
+
+  // The last segment, which nearly every event belongs to, and the time of `userId`. Times are counted from `#originMs`, that of
+  // the first event: V8 keeps small integers in the object itself, and large ones each in a piece of memory of its own, so that
+  // an event would touch three more of those (a third of the time of a session: `npm run bench -- ingest`).
+  #originMs = 0;
+  #start = 0;
+  #end = 0;
+  #events = 0;
+  #userAt = 0;
+  readonly #types = new TypeCounts();
+
+  /** The segments before the last one, ascending. */
+  #earlier: SessionSegment[] = NO_SEGMENTS;
+  /** Starts that were in the store and are no segment's start any more: their warehouse rows are void. */
+  superseded: readonly number[] = NO_STARTS;
+  /** The starts as they are in the store. Starts that come and go between two snapshots have no rows to void. */
+  #storedStarts: readonly number[] = NO_STARTS;
+  /** Events in segments past the limit. */
+  prunedEvents = 0;
+  prunedStartMs = Infinity;
   /** Its number in the partition's change feed; 0 before the first. */
   changeSeq = 0;
 
@@ -43,16 +56,26 @@ export class Session {
     this.id = id;
   }
 
+  /** Ascending; never empty after the first event. */
+  get segments(): readonly SessionSegment[] {
+    if (this.#events === 0) return NO_SEGMENTS;
+    return [...this.#earlier, { startMs: this.#originMs + this.#start, endMs: this.endMs, events: this.#events }];
+  }
+
+  get eventTypes(): ReadonlyMap<string, number> {
+    return this.#types.toMap();
+  }
+
   get startMs(): number {
     return Math.min(this.prunedStartMs, this.segments[0]?.startMs ?? Infinity);
   }
 
   get endMs(): number {
-    return this.segments.at(-1)?.endMs ?? -Infinity;
+    return this.#events === 0 ? -Infinity : this.#originMs + this.#end;
   }
 
   get events(): number {
-    return this.segments.reduce((sum, segment) => sum + segment.events, this.prunedEvents);
+    return this.#earlier.reduce((sum, segment) => sum + segment.events, this.prunedEvents + this.#events);
   }
 
   /** Open: the watermark is not more than the gap past the last event. */
@@ -61,24 +84,18 @@ export class Session {
   }
 
   apply(eventTimeMs: number, eventType: string, userId: string | undefined, gapMs: number): void {
-    this.#place(eventTimeMs, gapMs);
-    const count = this.eventTypes.get(eventType);
-    if (count !== undefined) this.eventTypes.set(eventType, count + 1);
-    else this.#countNewType(eventType);
-    if (
-      userId !== undefined &&
-      (eventTimeMs > this.#userAtMs || (eventTimeMs === this.#userAtMs && userId > (this.userId ?? "")))
-    ) {
-      this.userId = userId === this.userId ? this.userId : flatText(userId);
-      this.#userAtMs = eventTimeMs;
-    }
+    if (this.#events === 0) this.#originMs = eventTimeMs;
+    this.#place(eventTimeMs - this.#originMs, gapMs);
+    this.#types.add(eventType);
+    if (userId !== undefined) this.#takeUser(eventTimeMs - this.#originMs, userId);
     this.dirty = true;
   }
 
   /** Before it is written to the store: notes which starts of the last time are gone, and keeps within the limits. */
   settle(): void {
     const starts = new Set(this.segments.map(({ startMs }) => startMs));
-    this.superseded.push(...this.#storedStarts.filter((startMs) => !starts.has(startMs)));
+    const gone = this.#storedStarts.filter((startMs) => !starts.has(startMs));
+    if (gone.length > 0) this.superseded = [...this.superseded, ...gone];
     this.#prune();
     this.#storedStarts = this.segments.map(({ startMs }) => startMs);
   }
@@ -88,39 +105,70 @@ export class Session {
    * not have its row yet, and a replay of old data moves the watermark past all of them between two snapshots.
    */
   #prune(): void {
-    while (this.segments.length > limits.sessionSegmentsMax) {
-      const oldest = this.segments.shift();
+    while (this.#earlier.length + 1 > limits.sessionSegmentsMax) {
+      const oldest = this.#earlier.shift();
       this.prunedEvents += oldest?.events ?? 0;
       this.prunedStartMs = Math.min(this.prunedStartMs, oldest?.startMs ?? Infinity);
     }
-    this.superseded.splice(0, this.superseded.length - limits.sessionSegmentsMax);
+    const { length } = this.superseded;
+    if (length > limits.sessionSegmentsMax) this.superseded = this.superseded.slice(length - limits.sessionSegmentsMax);
   }
 
-  #countNewType(eventType: string): void {
-    const type = this.eventTypes.size < limits.sessionTypesMax ? flatText(eventType) : OTHER_SERIES;
-    this.eventTypes.set(type, (this.eventTypes.get(type) ?? 0) + 1);
-  }
-
-  #place(eventTimeMs: number, gapMs: number): void {
-    const segments = this.segments;
-    // Nearly always the event belongs to the last segment or after it.
-    let at = segments.length - 1;
-    while (at >= 0 && eventTimeMs < (segments[at]?.startMs ?? 0) - gapMs) at--;
-    const segment = segments[at];
-    if (segment === undefined || eventTimeMs > segment.endMs + gapMs) {
-      segments.splice(at + 1, 0, { startMs: eventTimeMs, endMs: eventTimeMs, events: 1 });
+  #takeUser(at: number, userId: string): void {
+    if (userId === this.userId) {
+      if (at > this.#userAt) this.#userAt = at;
       return;
     }
-    segment.events++;
-    if (eventTimeMs > segment.endMs) segment.endMs = eventTimeMs;
-    if (eventTimeMs >= segment.startMs) return;
-    segment.startMs = eventTimeMs;
-    // Only a start that moved can have come within the gap of its neighbour; the next segment is out of reach by the choice above.
-    const previous = segments[at - 1];
-    if (previous === undefined || eventTimeMs - previous.endMs > gapMs) return;
-    previous.endMs = segment.endMs;
-    previous.events += segment.events;
-    segments.splice(at, 1);
+    const isLatest = this.userId === undefined || at > this.#userAt || (at === this.#userAt && userId > this.userId);
+    if (!isLatest) return;
+    this.userId = flatText(userId);
+    this.#userAt = at;
+  }
+
+  /** `at`: the time of the event, from the origin. */
+  #place(at: number, gapMs: number): void {
+    if (this.#events === 0 || at > this.#end + gapMs) return this.#begin(at);
+    if (at < this.#start - gapMs) return this.#placeEarlier(this.#originMs + at, gapMs);
+    this.#events++;
+    if (at > this.#end) this.#end = at;
+    if (at >= this.#start) return;
+    this.#start = at;
+    // Only a start that moved can have come within the gap of its neighbour.
+    const previous = this.#earlier.at(-1);
+    if (previous === undefined || this.#originMs + at - previous.endMs > gapMs) return;
+    this.#earlier.pop();
+    this.#start = previous.startMs - this.#originMs;
+    this.#events += previous.events;
+  }
+
+  /** A new last segment. */
+  #begin(at: number): void {
+    if (this.#events > 0) this.#setEarlier(this.segments);
+    this.#start = at;
+    this.#end = at;
+    this.#events = 1;
+  }
+
+  /** The event is before the last segment, and further from it than the gap. */
+  #placeEarlier(eventTimeMs: number, gapMs: number): void {
+    const segments = [...this.#earlier];
+    let index = segments.length - 1;
+    while (index >= 0 && eventTimeMs < (segments[index]?.startMs ?? 0) - gapMs) index--;
+    const segment = segments[index];
+    if (segment === undefined || eventTimeMs > segment.endMs + gapMs) {
+      segments.splice(index + 1, 0, { startMs: eventTimeMs, endMs: eventTimeMs, events: 1 });
+      return this.#setEarlier(segments);
+    }
+    const previous = segments[index - 1];
+    const startMs = Math.min(segment.startMs, eventTimeMs);
+    const whole = { startMs, endMs: Math.max(segment.endMs, eventTimeMs), events: segment.events + 1 };
+    if (previous === undefined || startMs - previous.endMs > gapMs) segments[index] = whole;
+    else segments.splice(index - 1, 2, { ...whole, startMs: previous.startMs, events: previous.events + whole.events });
+    this.#setEarlier(segments);
+  }
+
+  #setEarlier(segments: readonly SessionSegment[]): void {
+    this.#earlier = [...segments];
   }
 
   encode(): Uint8Array {
@@ -128,18 +176,15 @@ export class Session {
     writer.text(this.id);
     writer.u8(this.userId === undefined ? 0 : 1);
     writer.text(this.userId ?? "");
-    writer.f64(this.#userAtMs);
-    writer.varint(this.segments.length);
-    for (const segment of this.segments) {
+    writer.f64(this.userId === undefined ? -Infinity : this.#originMs + this.#userAt);
+    const { segments } = this;
+    writer.varint(segments.length);
+    for (const segment of segments) {
       writer.f64(segment.startMs);
       writer.f64(segment.endMs);
       writer.varint(segment.events);
     }
-    writer.varint(this.eventTypes.size);
-    for (const [type, count] of [...this.eventTypes].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      writer.text(type);
-      writer.varint(count);
-    }
+    this.#types.write(writer);
     writer.varint(this.superseded.length);
     for (const startMs of this.superseded.toSorted((a, b) => a - b)) writer.f64(startMs);
     writer.varint(this.prunedEvents);
@@ -153,17 +198,33 @@ export class Session {
     const session = new Session(reader.text());
     const hasUser = reader.u8() === 1;
     const userId = reader.text();
-    if (hasUser) session.userId = userId;
-    session.#userAtMs = reader.f64();
+    const userAtMs = reader.f64();
+    const segments: SessionSegment[] = [];
     for (let left = reader.varint(); left > 0; left--) {
-      session.segments.push({ startMs: reader.f64(), endMs: reader.f64(), events: reader.varint() });
+      segments.push({ startMs: reader.f64(), endMs: reader.f64(), events: reader.varint() });
     }
-    for (let left = reader.varint(); left > 0; left--) session.eventTypes.set(reader.text(), reader.varint());
-    for (let left = reader.varint(); left > 0; left--) session.superseded.push(reader.f64());
+    session.#restore(segments);
+    if (hasUser) {
+      session.userId = userId;
+      session.#userAt = userAtMs - session.#originMs;
+    }
+    session.#types.read(reader);
+    const superseded: number[] = [];
+    for (let left = reader.varint(); left > 0; left--) superseded.push(reader.f64());
+    if (superseded.length > 0) session.superseded = superseded;
     session.prunedEvents = reader.varint();
     session.prunedStartMs = reader.f64();
     session.changeSeq = reader.varint();
-    session.#storedStarts = session.segments.map(({ startMs }) => startMs);
+    session.#storedStarts = segments.map(({ startMs }) => startMs);
     return session;
+  }
+
+  #restore(segments: readonly SessionSegment[]): void {
+    const last = segments.at(-1);
+    if (last === undefined) return;
+    if (segments.length > 1) this.#setEarlier(segments.slice(0, -1));
+    this.#originMs = last.startMs;
+    this.#end = last.endMs - last.startMs;
+    this.#events = last.events;
   }
 }

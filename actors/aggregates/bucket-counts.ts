@@ -8,11 +8,16 @@ import { BUCKET_KEY_MAX } from "./log-buckets.ts";
 /** Lists longer than this turn dense, when at least a quarter of the window would be in use. */
 const SPARSE_BUCKETS = 16;
 const DENSE_SHARE_MIN = 1 / 4;
+const SPARSE_ROOM_MIN = 4;
+/** Never changed. */
+const NO_BUCKETS: number[] = [];
 
 export class BucketCounts {
-  /** Sparse: keys in rising order and the count of each. Empty when dense. */
-  #keys: number[] = [];
-  #counts: number[] = [];
+  /** Sparse: keys in rising order and the count of each, then room for more. Empty when dense. */
+  #keys = NO_BUCKETS;
+  #counts = NO_BUCKETS;
+  /** How many buckets the lists hold. */
+  #buckets = 0;
   /** Dense: the count of key `#base + index`. */
   #window: Float64Array | undefined = undefined;
   #base = 0;
@@ -36,7 +41,7 @@ export class BucketCounts {
   forEach(visit: (key: number, count: number) => void): void {
     const window = this.#window;
     if (window === undefined) {
-      for (let index = 0; index < this.#keys.length; index++) visit(this.#keys[index] ?? 0, this.#counts[index] ?? 0);
+      for (let index = 0; index < this.#buckets; index++) visit(this.#keys[index] ?? 0, this.#counts[index] ?? 0);
       return;
     }
     for (let index = 0; index < window.length; index++) {
@@ -74,33 +79,41 @@ export class BucketCounts {
 
   #addSparse(key: number, count: number): void {
     const keys = this.#keys;
-    const counts = this.#counts;
     let at = 0;
-    for (let end = keys.length; at < end;) {
+    for (let end = this.#buckets; at < end;) {
       const middle = (at + end) >>> 1;
       if ((keys[middle] ?? 0) < key) at = middle + 1;
       else end = middle;
     }
-    if (keys[at] === key) {
-      counts[at] = (counts[at] ?? 0) + count;
-      return;
+    if (at < this.#buckets && keys[at] === key) this.#counts[at] = (this.#counts[at] ?? 0) + count;
+    else this.#insertSparse(at, key, count);
+  }
+
+  #insertSparse(at: number, key: number, count: number): void {
+    if (this.#buckets === this.#keys.length) {
+      // Doubling from a few: V8's own growth would keep room for 17, and most sketches of a pane hold a few values.
+      const room = Math.max(SPARSE_ROOM_MIN, this.#buckets * 2);
+      this.#keys = grown(this.#keys, room);
+      this.#counts = grown(this.#counts, room);
     }
-    // New lists of the exact length: growing in place would keep room for 17, and most sketches of a pane hold a few values.
-    this.#keys = keys.toSpliced(at, 0, key);
-    this.#counts = counts.toSpliced(at, 0, count);
-    if (keys.length >= SPARSE_BUCKETS) this.#turnDenseIfClose();
+    this.#keys.copyWithin(at + 1, at, this.#buckets);
+    this.#counts.copyWithin(at + 1, at, this.#buckets);
+    this.#keys[at] = key;
+    this.#counts[at] = count;
+    if (++this.#buckets > SPARSE_BUCKETS) this.#turnDenseIfClose();
   }
 
   #turnDenseIfClose(): void {
     const first = this.#keys[0] ?? 0;
-    const span = (this.#keys.at(-1) ?? 0) - first + 1;
-    if (this.#keys.length < span * DENSE_SHARE_MIN) return;
+    const span = (this.#keys[this.#buckets - 1] ?? 0) - first + 1;
+    if (this.#buckets < span * DENSE_SHARE_MIN) return;
     const window = new Float64Array(span);
     this.forEach((key, count) => (window[key - first] = count));
     this.#base = first;
     this.#window = window;
-    this.#keys = [];
-    this.#counts = [];
+    this.#keys = NO_BUCKETS;
+    this.#counts = NO_BUCKETS;
+    this.#buckets = 0;
   }
 
   /** Widens the window to the key, with some room for the next one. */
@@ -115,4 +128,10 @@ export class BucketCounts {
     this.#window = window;
     this.#base = first;
   }
+}
+
+function grown(list: readonly number[], room: number): number[] {
+  const longer = new Array<number>(room).fill(0);
+  for (let index = 0; index < list.length; index++) longer[index] = list[index] ?? 0;
+  return longer;
 }
