@@ -96,17 +96,22 @@ export class MsgpackShare {
 }
 
 /**
- * The events of a msgpack frame alone, by row. The frame is scanned once, when the first one is asked for. An event that is tiny
- * beside the shapes that others define for it comes as its own bytes, which nobody can decode: repeating a long shape for each of
- * ten thousand such events would make gigabytes of one frame. Which ones these are follows from the frame alone.
+ * The events of a msgpack frame alone, by row. The frame is scanned once, when the first one is asked for (`batch`: it was
+ * already, with marks). An event that is tiny beside the shapes that others define for it comes as its own bytes, which nobody
+ * can decode: repeating a long shape for each of ten thousand such events would make gigabytes of one frame. Which ones these are
+ * follows from the frame alone.
  */
-export function eventSlicer(bytes: Uint8Array): (row: number) => Uint8Array {
-  let batch: MsgpackBatch | undefined;
+export function eventSlicer(bytes: Uint8Array, batch?: MsgpackBatch): (row: number) => Uint8Array {
+  let scanned = batch;
   return (row) => {
-    batch ??= scanMsgpackBatch(bytes, true);
-    const own = bytes.subarray(batch.starts[row], batch.ends[row]);
-    const bytesMax = own.length * EVENT_GROWTH_MAX + EVENT_GROWTH_BYTES_FREE;
-    const share = new MsgpackShare(bytes, batch, own.length + 64, bytesMax);
-    return share.tryWriteEvent(row) ? share.finish() : own.slice();
+    scanned ??= scanMsgpackBatch(bytes, true);
+    return eventAlone(bytes, scanned, row) ?? bytes.slice(scanned.starts[row], scanned.ends[row]);
   };
+}
+
+/** One event with the shapes that it uses; undefined: they would be many times its own size. */
+export function eventAlone(bytes: Uint8Array, batch: MsgpackBatch, row: number): Uint8Array | undefined {
+  const size = (batch.ends[row] ?? 0) - (batch.starts[row] ?? 0);
+  const share = new MsgpackShare(bytes, batch, size + 64, size * EVENT_GROWTH_MAX + EVENT_GROWTH_BYTES_FREE);
+  return share.tryWriteEvent(row) ? share.finish() : undefined;
 }

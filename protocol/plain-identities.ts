@@ -24,6 +24,11 @@ export class PendingIdentities {
     this.#lengths.fill(0);
   }
 
+  /** Forgets the text of a row. */
+  forget(row: number): void {
+    this.#lengths[row % ROWS_AT_ONCE] = 0;
+  }
+
   /** Remembers a text of one byte or more, within the frame, for a row. */
   add(row: number, from: number, length: number, hash: number): void {
     const place = row % ROWS_AT_ONCE;

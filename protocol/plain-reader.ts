@@ -1,8 +1,8 @@
 /**
- * The fast way from a msgpack frame's bytes to columns: one pass, no object per event. It reads a frame only when every event
- * in it is plain, which is to say surely valid and without anything unusual; at the first byte of which it is not sure it gives
- * up, and the reference (`event-reader.ts`) decides. So it never refuses an event, and what it gives equals what the reference
- * gives (a property test holds it to that).
+ * The fast way from a msgpack frame's bytes to columns: one pass, no object per event. It reads an event only when it is plain,
+ * which is to say surely valid and without anything unusual; at the first byte of which it is not sure it gives up, and the
+ * reference (`event-reader.ts`) decides: on the event alone where such are few (`odd-rows.ts`), else on the frame. So it never
+ * refuses an event itself, and what it gives equals what the reference gives (a property test holds it to that).
  *
  * Plain are: maps and inline records with text keys; ASCII ids; well-formed texts where somebody wants them; exact numbers,
  * booleans, nil, lists; all well inside of the limits. Partition hosts, recovery and the warehouse writer call it.
@@ -15,6 +15,7 @@ import { readEvents, type ReadRequest } from "./event-reader.ts";
 import type { FieldValue } from "./field-path.ts";
 import { hashOf, Interner, isAscii, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
+import { OddRows } from "./odd-rows.ts";
 import { PlainColumns } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
 import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
@@ -73,6 +74,7 @@ class PlainReader extends PlainCursor {
   readonly #sessionHash = new SessionHash();
   readonly #sessions = new PendingIdentities();
   readonly #users = new PendingIdentities();
+  readonly #odd = new OddRows();
 
   // The frame that is being read.
   #request: PlainRequest | undefined;
@@ -102,8 +104,18 @@ class PlainReader extends PlainCursor {
     this.#partitionMask = (partitionCount & (partitionCount - 1)) === 0 ? partitionCount - 1 : -1;
     this.#tree = this.#plans.treeOf(wanted);
     this.#sessionHash.setTenant(tenant);
-    if (this.#container() !== this.end || this.#columns === noColumns) return undefined;
+    if (this.#container() !== this.end || this.#columns === noColumns || !this.#readOddRows(request)) return undefined;
     return this.#columns;
+  }
+
+  #readOddRows(request: PlainRequest): boolean {
+    const { rows, batch } = this.#odd;
+    if (batch === undefined) return true;
+    this.#columns.useScan(batch);
+    return rows.every((row) => {
+      const alone = this.#odd.read(request, row);
+      return alone !== undefined && this.#columns.takeRow(row, alone, batch.starts[row] ?? 0, batch.ends[row] ?? 0);
+    });
   }
 
   /** Keeps nothing of the frame. */
@@ -113,6 +125,7 @@ class PlainReader extends PlainCursor {
     this.#columns = noColumns;
     this.#ids = noColumns.eventIds;
     this.#wanted = noColumns.wanted;
+    this.#odd.clear();
   }
 
   #container(): number {
@@ -154,10 +167,24 @@ class PlainReader extends PlainCursor {
     this.#users.clear();
     for (let first = 0; first < count && at >= 0; first += ROWS_AT_ONCE) {
       const end = Math.min(count, first + ROWS_AT_ONCE);
-      for (let row = first; row < end && at >= 0; row++) at = this.#event(at, row);
+      for (let row = first; row < end && at >= 0; row++) {
+        const next = this.#event(at, row);
+        at = next >= 0 ? next : this.#oddEvent(at, row, count);
+      }
       if (at >= 0 && !this.#resolve(first, end)) return GIVE_UP;
     }
     return at;
+  }
+
+  /** Passes an event that is not plain. */
+  #oddEvent(at: number, row: number, count: number): number {
+    if (!this.#odd.take(this.bytes, row, count, at)) return GIVE_UP;
+    this.#sessions.forget(row);
+    this.#users.forget(row);
+    // What it defines holds for the events behind it.
+    const definitions = this.#odd.definitionsIn(this.bytes, row);
+    const isTaken = definitions?.every((from) => this.headAt(from, this.bytes[from] ?? NO_TOKEN) >= 0) ?? false;
+    return isTaken ? this.#odd.endOf(row) : GIVE_UP;
   }
 
   #resolve(first: number, end: number): boolean {
