@@ -1,9 +1,11 @@
 /** The peers, in the order of the report. */
 import type { PeerMachine } from "./machine.ts";
 import type { Peer } from "./peer.ts";
+import { natsJetStream } from "./nats.ts";
 import { redisLua, redisStream } from "./redis.ts";
+import { victoriaMetrics } from "./victoria-metrics.ts";
 
-export const registry: readonly Peer[] = [redisLua, redisStream];
+export const registry: readonly Peer[] = [redisLua, redisStream, natsJetStream, victoriaMetrics];
 
 export function peerNamed(name: string): Peer {
   const peer = registry.find((each) => each.name === name);
