@@ -1,11 +1,24 @@
 /** The peers, in the order of the report. */
 import type { PeerMachine } from "./machine.ts";
 import type { Peer } from "./peer.ts";
+import { clickHouse, clickHouseLarge } from "./clickhouse.ts";
 import { natsJetStream } from "./nats.ts";
+import { postgresql } from "./postgresql.ts";
+import { questDb, questDbLarge } from "./questdb.ts";
 import { redisLua, redisStream } from "./redis.ts";
 import { victoriaMetrics } from "./victoria-metrics.ts";
 
-export const registry: readonly Peer[] = [redisLua, redisStream, natsJetStream, victoriaMetrics];
+export const registry: readonly Peer[] = [
+  redisLua,
+  redisStream,
+  natsJetStream,
+  postgresql,
+  questDb,
+  questDbLarge,
+  clickHouse,
+  clickHouseLarge,
+  victoriaMetrics,
+];
 
 export function peerNamed(name: string): Peer {
   const peer = registry.find((each) => each.name === name);
