@@ -30,7 +30,7 @@ interface PeersSize {
 
 const sizes: Record<BenchOptions["size"], PeersSize> = {
   small: { rounds: 1, seconds: 0.02, framesMin: 10, connections: 2, inFlight: 4, templates: 20 },
-  normal: { rounds: 3, seconds: 2, framesMin: 10, connections: 16, inFlight: 32, templates: 500 },
+  normal: { rounds: 3, seconds: 1.5, framesMin: 10, connections: 16, inFlight: 32, templates: 500 },
   full: { rounds: 5, seconds: 6, framesMin: 10, connections: 16, inFlight: 32, templates: 500 },
 };
 
@@ -58,7 +58,8 @@ interface Entry {
 }
 
 export function peers(options: BenchOptions, progress: (line: string) => void): Promise<BenchReport> {
-  return comparePeers(registry, thisMachine(), options.size, progress);
+  const candidates = options.size === "small" ? registry.filter(({ inSmallSize }) => inSmallSize) : registry;
+  return comparePeers(candidates, thisMachine(), options.size, progress);
 }
 
 export async function comparePeers(
@@ -66,11 +67,12 @@ export async function comparePeers(
   machine: PeerMachine,
   sizeName: BenchOptions["size"],
   progress: (line: string) => void,
+  references: readonly Entry[] = [weir, naive],
 ): Promise<BenchReport> {
   const size = sizes[sizeName];
   const { found, skipped } = await findPeers(candidates, machine);
   for (const line of skipped) progress(line);
-  const entries = [weir, naive, ...found.map((peer) => entryOf(peer, machine))];
+  const entries = [...references, ...found.map((peer) => entryOf(peer, machine))];
   const answers: unknown[] = [];
   const versions = new Map<string, string>();
   const contenders = entries.map((entry): Contender => ({

@@ -15,7 +15,7 @@ import type { Peer, PeerConnection, PeerServer } from "./peer.ts";
 import { listens, Program, temporaryFolder } from "./program.ts";
 import { columnNames, encodeTabSeparated, type EventColumn } from "./tab-separated.ts";
 
-const common: Omit<Peer, "name" | "load"> = {
+const common: Omit<Peer, "name" | "load" | "inSmallSize"> = {
   durable: "yes: fsync_after_insert",
   aggregates: "yes: count, sum, min, max by minute, type, country",
   deduplicates: false,
@@ -40,12 +40,14 @@ export const clickHouse: Peer = {
   ...common,
   name: "clickhouse",
   load: { eventsPerSecond: 8_000, connections: 2, inFlight: 1, framesPerRequest: 1 },
+  inSmallSize: false,
 };
 
 export const clickHouseLarge: Peer = {
   ...common,
   name: "clickhouse, 5,000",
   load: { eventsPerSecond: 100_000, connections: 2, inFlight: 1, framesPerRequest: 50 },
+  inSmallSize: true,
 };
 
 const columnTypes: Partial<Record<EventColumn, string>> = {

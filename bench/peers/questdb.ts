@@ -23,7 +23,7 @@ import { columnNames, columnsOf, type EventColumn } from "./tab-separated.ts";
 const REFRESH_TIMEOUT_MS = 120_000;
 const REFRESH_POLL_MS = 20;
 
-const common: Omit<Peer, "name" | "load"> = {
+const common: Omit<Peer, "name" | "load" | "inSmallSize"> = {
   durable: "yes: cairo.commit.mode sync",
   aggregates: "after the ack: count, sum, min, max by minute, type, country",
   deduplicates: true,
@@ -43,12 +43,14 @@ export const questDb: Peer = {
   ...common,
   name: "questdb",
   load: { eventsPerSecond: 10_000, connections: 4, inFlight: 1, framesPerRequest: 1 },
+  inSmallSize: true,
 };
 
 export const questDbLarge: Peer = {
   ...common,
   name: "questdb, 5,000",
   load: { eventsPerSecond: 80_000, connections: 2, inFlight: 1, framesPerRequest: 50 },
+  inSmallSize: false,
 };
 
 const columnTypes: Partial<Record<EventColumn, string>> = {

@@ -52,6 +52,7 @@ const scriptHash = createHash("sha1").update(script).digest("hex");
 const common = {
   durable: "yes: append-only file, appendfsync always",
   deduplicates: false,
+  inSmallSize: true,
   missing: async (machine: PeerMachine) =>
     findProgram("redis-server", machine) === undefined ? "no redis-server (Debian package redis-server)" : undefined,
 } as const;

@@ -16,6 +16,7 @@ export const victoriaMetrics: Peer = {
   aggregates: "when asked; 1 number and 4 labels of an event",
   deduplicates: false,
   load: { eventsPerSecond: 600_000, connections: 8, inFlight: 1, framesPerRequest: 1 },
+  inSmallSize: true,
   missing: async (machine) =>
     findProgram("victoria-metrics", machine) === undefined ? "no victoria-metrics (Debian package victoria-metrics)" : undefined,
   start: startVictoriaMetrics,
