@@ -102,7 +102,7 @@ const weir: Entry = {
   deduplicates: true,
   about: {
     durable: "yes: journal, synced before the ack",
-    aggregates: "yes: all metrics, sessions, distinct counts, quantiles",
+    aggregates: "yes: count by type and country; value by type with quantiles; distinct users; sessions",
     deduplicates: "yes",
   },
   start: async (workload, size) =>

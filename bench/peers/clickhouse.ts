@@ -23,7 +23,7 @@ const common: Omit<Peer, "name" | "load" | "inSmallSize"> = {
   start: startClickHouse,
   generator: {
     ids: true,
-    encode: encodeTabSeparated,
+    encode: (events) => [encodeTabSeparated(events)],
     connect: async ({ port }) => {
       const statements = await StatementConnection.open(port);
       return {

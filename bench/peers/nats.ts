@@ -29,7 +29,7 @@ export const natsJetStream: Peer = {
   start: startNats,
   generator: {
     ids: true,
-    encode: encodeLogged,
+    encode: (events) => [encodeLogged(events)],
     connect: async ({ port }) => {
       const nats = await NatsConnection.open(port);
       return {

@@ -36,12 +36,13 @@ export interface PeerLoad {
 }
 
 export interface PeerGenerator {
-  /**
-   * A frame as its bytes are sent, made once for each template; later frames differ in event ids only. `ids` says whether
-   * the bytes hold the event ids, as plain text and in the order of the events.
-   */
+  /** Whether what is sent has event ids in it. */
   readonly ids: boolean;
-  encode(events: readonly WorkloadEvent[]): Uint8Array;
+  /**
+   * A frame as its bytes are sent, in parts; made once for each template, for later frames differ in event ids only. With
+   * `ids`, every part has the id of every event once, as plain text and in the order of the events.
+   */
+  encode(events: readonly WorkloadEvent[]): readonly Uint8Array[];
   connect(address: PeerAddress): Promise<PeerConnection>;
 }
 

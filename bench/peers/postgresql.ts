@@ -33,7 +33,7 @@ export const postgresql: Peer = {
   start: startPostgresql,
   generator: {
     ids: true,
-    encode: encodeTabSeparated,
+    encode: (events) => [encodeTabSeparated(events)],
     connect: async ({ port }) => {
       const client = await connectTo(port);
       await client.query("CREATE TEMPORARY TABLE batch (LIKE events) ON COMMIT DELETE ROWS");

@@ -34,7 +34,7 @@ const common: Omit<Peer, "name" | "load" | "inSmallSize"> = {
   start: startQuestDb,
   generator: {
     ids: true,
-    encode: (events) => Buffer.from(events.map(lineOf).join("")),
+    encode: (events) => [Buffer.from(events.map(lineOf).join(""))],
     connect: async ({ port }) => new HttpConnection(port, "/write?precision=ms"),
   },
 };

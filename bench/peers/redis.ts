@@ -1,8 +1,8 @@
 /**
- * Redis 7 with an append-only file that is synced before a reply (`appendfsync always`), in two ways of use:
- * a stream that takes a batch as one entry and counts nothing, and a Lua script that also keeps count, sum, minimum and
- * maximum by minute, type and country. The script adds a batch up before it touches a key, which is cheaper than a command
- * for each event.
+ * Redis 7 with an append-only file that is synced before a reply (`appendfsync always`), in three ways of use:
+ * a stream that takes a batch as one entry and counts nothing; a Lua script that also keeps count, sum, minimum and
+ * maximum by minute, type and country; and that script with a set of all ids, so that an event counts once. The script adds
+ * a batch up before it touches a pane, which is cheaper than a command for each event.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -10,23 +10,25 @@ import { claimPort } from "../../storage/questdb/port.ts";
 import { sortAnswer, type AnswerRow, type WorkloadEvent } from "../workload.ts";
 import { encodeLogged, LogCount } from "./logged-frames.ts";
 import { findProgram, programOf, type PeerMachine } from "./machine.ts";
-import type { Peer, PeerServer } from "./peer.ts";
+import type { Peer, PeerGenerator, PeerServer } from "./peer.ts";
 import { listens, Program, temporaryFolder } from "./program.ts";
 import { encodeCommand, RespConnection, type RespValue } from "./resp.ts";
 
 const STREAM = "events";
+const IDS = "ids";
 const PANE_PREFIX = "pane|";
 const READ_ENTRIES = 100;
 const MINUTE_MS = 60_000;
 
-/** KEYS: the stream. ARGV: the batch, then for each event the key of its pane and its value. */
-const script = `
+/** KEYS: the stream, the set of ids. ARGV: the batch, then for each event the key of its pane, its value and, to count it once, its id. */
+const scriptFor = ({ distinct }: LuaOptions): string => `
 redis.call("XADD", KEYS[1], "*", "frame", ARGV[1])
 local panes = {}
-for index = 2, #ARGV, 2 do
-  local value = tonumber(ARGV[index + 1])
-  local pane = panes[ARGV[index]]
-  if pane == nil then
+for index = 2, #ARGV, ${distinct ? 3 : 2} do
+  local pane, value = panes[ARGV[index]], tonumber(ARGV[index + 1])
+  if ${distinct ? 'redis.call("SADD", KEYS[2], ARGV[index + 2]) == 0' : "false"} then
+    -- it is counted already
+  elseif pane == nil then
     panes[ARGV[index]] = { 1, value, value, value }
   else
     pane[1] = pane[1] + 1
@@ -47,12 +49,12 @@ for key, pane in pairs(panes) do
 end
 `;
 
-const scriptHash = createHash("sha1").update(script).digest("hex");
+interface LuaOptions {
+  readonly distinct: boolean;
+}
 
 const common = {
   durable: "yes: append-only file, appendfsync always",
-  deduplicates: false,
-  inSmallSize: true,
   missing: async (machine: PeerMachine) =>
     findProgram("redis-server", machine) === undefined ? "no redis-server (Debian package redis-server)" : undefined,
 } as const;
@@ -61,31 +63,55 @@ export const redisLua: Peer = {
   ...common,
   name: "redis lua",
   aggregates: "yes: count, sum, min, max by minute, type, country",
+  deduplicates: false,
   load: { eventsPerSecond: 80_000, connections: 8, inFlight: 4, framesPerRequest: 1 },
+  inSmallSize: false,
   start: (machine) => startRedis(machine, countedByLua),
-  generator: {
-    ids: true,
-    encode: (events) => encodeCommand("EVALSHA", scriptHash, 1, STREAM, encodeLogged(events), ...events.flatMap(paneAndValue)),
-    connect: async ({ port }) => {
-      const redis = await RespConnection.open(port);
-      await redis.command("SCRIPT", "LOAD", script);
-      return redis;
-    },
-  },
+  generator: luaGenerator({ distinct: false }),
+};
+
+export const redisLuaDistinct: Peer = {
+  ...redisLua,
+  name: "redis lua, distinct",
+  deduplicates: true,
+  inSmallSize: true,
+  generator: luaGenerator({ distinct: true }),
 };
 
 export const redisStream: Peer = {
   ...common,
   name: "redis stream",
   aggregates: "no: a log",
+  deduplicates: false,
   load: { eventsPerSecond: 300_000, connections: 16, inFlight: 8, framesPerRequest: 1 },
+  inSmallSize: false,
   start: (machine) => startRedis(machine, countedFromStream),
   generator: {
     ids: true,
-    encode: (events) => encodeCommand("XADD", STREAM, "*", "frame", encodeLogged(events)),
+    encode: (events) => [encodeCommand("XADD", STREAM, "*", "frame", encodeLogged(events))],
     connect: ({ port }) => RespConnection.open(port),
   },
 };
+
+function luaGenerator(options: LuaOptions): PeerGenerator {
+  const script = scriptFor(options);
+  const hash = createHash("sha1").update(script).digest("hex");
+  return {
+    ids: true,
+    encode: (events) => {
+      const frame = encodeLogged(events);
+      const args = events.flatMap((event) => [...paneAndValue(event), ...(options.distinct ? [event.eventId] : [])]);
+      const command = encodeCommand("EVALSHA", hash, 2, STREAM, IDS, frame, ...args);
+      const frameEnd = command.indexOf(frame) + frame.length;
+      return options.distinct ? [command.subarray(0, frameEnd), command.subarray(frameEnd)] : [command];
+    },
+    connect: async ({ port }) => {
+      const redis = await RespConnection.open(port);
+      await redis.command("SCRIPT", "LOAD", script);
+      return redis;
+    },
+  };
+}
 
 function paneAndValue({ timestamp, eventType, context, properties }: WorkloadEvent): [string, number] {
   return [`${PANE_PREFIX}${Math.floor(timestamp / MINUTE_MS)}|${eventType}|${context.location.country}`, properties.value];

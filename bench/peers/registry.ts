@@ -5,11 +5,12 @@ import { clickHouse, clickHouseLarge } from "./clickhouse.ts";
 import { natsJetStream } from "./nats.ts";
 import { postgresql } from "./postgresql.ts";
 import { questDb, questDbLarge } from "./questdb.ts";
-import { redisLua, redisStream } from "./redis.ts";
+import { redisLua, redisLuaDistinct, redisStream } from "./redis.ts";
 import { victoriaMetrics } from "./victoria-metrics.ts";
 
 export const registry: readonly Peer[] = [
   redisLua,
+  redisLuaDistinct,
   redisStream,
   natsJetStream,
   postgresql,

@@ -11,25 +11,26 @@ const SEQ_BYTES = 5;
 const UINT32 = 0xce;
 
 export class RequestTemplate {
-  readonly #frame: EncodedTemplate | undefined;
+  readonly length: number;
+  readonly #parts: readonly EncodedTemplate[];
   readonly #bytes: Buffer;
 
   constructor(events: readonly WorkloadEvent[], { ids, encode }: Pick<PeerGenerator, "ids" | "encode">) {
-    this.#bytes = Buffer.from(encode(events));
-    if (!ids) return;
-    this.#frame = encodeTemplate(events, (seq) => {
-      const head = Buffer.alloc(SEQ_BYTES, UINT32);
-      head.writeUInt32BE(seq, 1);
-      return Buffer.concat([head, this.#bytes]);
-    });
-  }
-
-  get length(): number {
-    return this.#bytes.length;
+    const parts = encode(events);
+    this.#bytes = Buffer.concat(parts);
+    this.length = this.#bytes.length;
+    this.#parts = ids ? parts.map((part) => encodeTemplate(events, (seq) => withSeq(seq, part))) : [];
   }
 
   /** The bytes to send for frame number `frame` of the run; valid for good. */
   stamp(frame: number, workload: WorkloadParameters): Buffer {
-    return this.#frame === undefined ? this.#bytes : stampFrame(this.#frame, frame, workload).subarray(SEQ_BYTES);
+    const [first = this.#bytes, ...others] = this.#parts.map((part) => stampFrame(part, frame, workload).subarray(SEQ_BYTES));
+    return others.length === 0 ? first : Buffer.concat([first, ...others]);
   }
+}
+
+function withSeq(seq: number, part: Uint8Array): Buffer {
+  const head = Buffer.alloc(SEQ_BYTES, UINT32);
+  head.writeUInt32BE(seq, 1);
+  return Buffer.concat([head, part]);
 }

@@ -22,7 +22,7 @@ export const victoriaMetrics: Peer = {
   start: startVictoriaMetrics,
   generator: {
     ids: false,
-    encode: (events) => Buffer.from(events.map(lineOf).join("")),
+    encode: (events) => [Buffer.from(events.map(lineOf).join(""))],
     connect: async ({ port }) => new HttpConnection(port, "/write?precision=ms"),
   },
 };
@@ -35,7 +35,7 @@ function lineOf({ timestamp, eventType, context, properties }: WorkloadEvent): s
 
 async function startVictoriaMetrics(machine: PeerMachine): Promise<PeerServer> {
   const command = programOf("victoria-metrics", machine);
-  const version = /\d+\.\d+\.\d+/.exec(execFileSync(command, ["-version"], { encoding: "utf8" }))?.[0] ?? "unknown";
+  const version = /\d+\.\d+\.\d+/.exec(execFileSync(command, ["-version"], { encoding: "utf8" }))?.[0] ?? "not stated";
   const folder = await temporaryFolder("victoria-metrics");
   const port = await claimPort(0);
   const url = `http://127.0.0.1:${port}`;

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,7 @@ import { redisStream } from "../../bench/peers/redis.ts";
 import { findPeers, registry } from "../../bench/peers/registry.ts";
 import { encodeCommand, parseReply, type RespValue } from "../../bench/peers/resp.ts";
 import { renderReport } from "../../bench/render.ts";
+import { projectRoot } from "../support/project.ts";
 
 /** Nor a Java that was fetched for an earlier start. */
 const emptyMachine: PeerMachine = { env: { PATH: "", XDG_CACHE_HOME: join(tmpdir(), "weir-peers-no-such-folder") }, folders: [] };
@@ -95,6 +97,14 @@ test("what is installed counts what it is sent, and the report says what each ma
   const tried = registry.filter(({ inSmallSize }) => inSmallSize);
   assert.equal(report.results.length - 2 + (report.notes?.length ?? 0), tried.length);
   assert.match(renderReport(report), /durable +aggregates/);
+});
+
+test("bench/README.md says of each peer what it makes durable and what it aggregates", () => {
+  const readme = readFileSync(join(projectRoot, "bench/README.md"), "utf8");
+  for (const { name, durable, aggregates, deduplicates } of registry) {
+    const row = `| \`${name}\` | ${durable} | ${aggregates} | ${deduplicates ? "yes" : "no"} |`;
+    assert.ok(readme.includes(row), `no row ${row}`);
+  }
 });
 
 test("a reply of Redis is read wherever it was cut", () => {
