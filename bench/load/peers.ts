@@ -1,7 +1,8 @@
 /**
  * Weir beside what a team would take instead of it: the same events in the same run, each peer with its own protocol and in
  * the way that suits it best, from a fresh start in every round. What each makes durable at its ack and what it aggregates
- * differs, and stands beside its figures. A peer that is not installed is left out, with a line that says what is missing.
+ * differs, and stands beside its figures. A peer that is not installed, or does not start here, is left out, with a line
+ * that says why: how this machine is set up is not what is tested.
  *
  * A round of a contender: start, warm up, closed loop at full load, then read back its count of events by type and country
  * and compare: distinct events where it deduplicates, else all that were sent. A wrong answer fails the run.
@@ -57,6 +58,13 @@ interface Entry {
   start(workload: WorkloadParameters, size: PeersSize): Promise<Subject>;
 }
 
+/** A peer that is installed and does not start. */
+class StartFailure extends Error {
+  constructor(cause: unknown) {
+    super(`it did not start: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
 export function peers(options: BenchOptions, progress: (line: string) => void): Promise<BenchReport> {
   const candidates = options.size === "small" ? registry.filter(({ inSmallSize }) => inSmallSize) : registry;
   return comparePeers(candidates, thisMachine(), options.size, progress);
@@ -75,25 +83,37 @@ export async function comparePeers(
   const entries = [...references, ...found.map((peer) => entryOf(peer, machine))];
   const answers: unknown[] = [];
   const versions = new Map<string, string>();
+  const notStarted = new Map<string, string>();
   const contenders = entries.map((entry): Contender => ({
     name: entry.name,
     run: async (round) => {
+      if (notStarted.has(entry.name)) return {};
       const seed = canonicalWorkload.seed + round;
       const workload = { ...canonicalWorkload, templates: size.templates, seed, nowMs: Date.now() };
-      const { figures, answer, version } = await measure(entry, size, workload);
-      versions.set(entry.name, version);
-      answers[round] ??= answer;
-      return figures;
+      try {
+        const { figures, answer, version } = await measure(entry, size, workload);
+        versions.set(entry.name, version);
+        answers[round] ??= answer;
+        return figures;
+      } catch (error) {
+        if (!(error instanceof StartFailure)) throw error;
+        notStarted.set(entry.name, `skipped ${entry.name}: ${error.message}`);
+        progress(`skipped ${entry.name}: ${error.message}`);
+        return {};
+      }
     },
   }));
   const { results, ratios } = await alternate(contenders, size.rounds, progress);
-  const keptRatios = Object.entries(ratios).filter(([name]) => RATIO_FIGURES.some((figure) => name.startsWith(`${figure}:`)));
   const described = results.map((result, index) => ({
     ...result,
     about: { version: versions.get(result.name) ?? "-", ...entries[index]?.about },
   }));
+  const started = described.filter(({ name }) => !notStarted.has(name));
+  const keptNames = started.flatMap(({ name }) => RATIO_FIGURES.map((figure) => `${figure}: ${entries[0]?.name} / ${name}`));
+  const keptRatios = Object.fromEntries(Object.entries(ratios).filter(([name]) => keptNames.includes(name)));
   const parameters = { ...size, ...canonicalWorkload, templates: size.templates, ...weirSettings };
-  return { ...reportOf("peers", parameters, described, Object.fromEntries(keptRatios), answers), notes: skipped };
+  const notes = [...skipped, ...notStarted.values()];
+  return { ...reportOf("peers", parameters, started, keptRatios, answers), notes };
 }
 
 const weir: Entry = {
@@ -142,7 +162,9 @@ function entryOf(peer: Peer, machine: PeerMachine): Entry {
     deduplicates,
     about: { durable, aggregates, deduplicates: deduplicates ? "yes" : "no" },
     start: async (workload) => {
-      const server = await peer.start(machine);
+      const server = await peer.start(machine).catch((cause: unknown) => {
+        throw new StartFailure(cause);
+      });
       return withServer(server, () => generatorOf(peer, server, workload));
     },
   };

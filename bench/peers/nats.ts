@@ -50,7 +50,11 @@ function findServer(machine: PeerMachine): { readonly command: string; readonly 
 
 function versionOf(command: string, env: NodeJS.ProcessEnv): string {
   try {
-    return /v(\d+\.\d+\.\d+)/.exec(execFileSync(command, ["--version"], { encoding: "utf8", env }))?.[1] ?? "0";
+    return (
+      /v(\d+\.\d+\.\d+)/.exec(
+        execFileSync(command, ["--version"], { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] }),
+      )?.[1] ?? "0"
+    );
   } catch {
     return "0";
   }

@@ -17,7 +17,7 @@ export interface Peer {
   /** Whether an event that is sent twice counts once; else its answer must have every event that was sent. */
   readonly deduplicates: boolean;
   readonly load: PeerLoad;
-  /** Whether the small size has it: one of each server is enough there. */
+  /** Whether the small size has it: one of each server is enough there, and QuestDB has a test of its own. */
   readonly inSmallSize: boolean;
   /** What is missing on this machine and which package has it; undefined when it can run. Starts no server. */
   missing(machine: PeerMachine): Promise<string | undefined>;

@@ -43,7 +43,7 @@ export const questDb: Peer = {
   ...common,
   name: "questdb",
   load: { eventsPerSecond: 10_000, connections: 4, inFlight: 1, framesPerRequest: 1 },
-  inSmallSize: true,
+  inSmallSize: false,
 };
 
 export const questDbLarge: Peer = {

@@ -85,7 +85,14 @@ test("a peer's answer that lacks one batch fails the run; a whole one does not",
   await assert.rejects(run(1), /redis stream: wrong answer after 24 frames: 2300 events .* expected 2400/);
 });
 
-test("what is installed counts what it is sent, and the report says what each makes durable", async () => {
+test("a peer that is installed and does not start is skipped with a line that says why", async () => {
+  const broken: Peer = { ...ownPeer(0), start: () => Promise.reject(new Error("no such library")) };
+  const report = await comparePeers([broken], emptyMachine, "small", () => undefined, []);
+  assert.deepEqual(report.results, []);
+  assert.deepEqual(report.notes, ["skipped redis stream: it did not start: no such library"]);
+});
+
+test("what is installed counts what it is sent, and the report says what each makes durable", async (context) => {
   const report = await peers({ size: "small", flags: new Set() }, () => undefined);
   const [weir, naive] = report.results;
   assert.equal(weir?.name, "weir");
@@ -94,6 +101,7 @@ test("what is installed counts what it is sent, and the report says what each ma
     assert.ok((figures["eventsPerSecond"] ?? 0) > 0);
     assert.ok(about?.["durable"] !== undefined && about["aggregates"] !== undefined);
   }
+  for (const note of report.notes ?? []) context.diagnostic(note);
   const tried = registry.filter(({ inSmallSize }) => inSmallSize);
   assert.equal(report.results.length - 2 + (report.notes?.length ?? 0), tried.length);
   assert.match(renderReport(report), /durable +aggregates/);
