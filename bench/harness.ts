@@ -24,6 +24,8 @@ export interface BenchResult {
   readonly name: string;
   readonly rounds: number;
   readonly figures: Figures;
+  /** What must be known beside the figures, when contenders do not do the same work. */
+  readonly about?: Readonly<Record<string, string>>;
 }
 
 export interface BenchReport {
@@ -37,6 +39,8 @@ export interface BenchReport {
   readonly ratios: Figures;
   /** Equal hashes: the runs answered the same. */
   readonly answersHash: string;
+  /** What the reader must know, such as who was left out. */
+  readonly notes?: readonly string[];
 }
 
 export interface Contender {

@@ -1,8 +1,11 @@
-/** A report as text: where and with what, then one row for each figure and one column for each contender. */
+/** A report as text: one row for each figure and one column for each contender, or the other way when they are many. */
 import type { BenchReport } from "./harness.ts";
 
+/** More contenders than this are rows, and their figures columns. */
+const COLUMNS_MAX = 5;
+
 export function renderReport(report: BenchReport): string {
-  const { bench, machine, versions, commit, parameters, results, ratios, answersHash } = report;
+  const { bench, machine, versions, commit, parameters, results, ratios, answersHash, notes = [] } = report;
   const listed = (values: Readonly<Record<string, unknown>>): string =>
     Object.entries(values)
       .map(([name, value]) => `${name} ${String(value)}`)
@@ -12,7 +15,12 @@ export function renderReport(report: BenchReport): string {
     [bench, ...results.map(({ name, rounds }) => `${name} (${rounds === 1 ? "1 round" : `median of ${rounds}`})`)],
     ...figureNames.map((figure) => [figure, ...results.map(({ figures }) => format(figures[figure]))]),
   ];
-  const lines = [...table(rows)];
+  const lines = [...table(results.length > COLUMNS_MAX ? transposed(rows) : rows)];
+  const aboutNames = [...new Set(results.flatMap(({ about = {} }) => Object.keys(about)))];
+  if (aboutNames.length > 0) {
+    const about = results.map((result) => [result.name, ...aboutNames.map((name) => result.about?.[name] ?? "-")]);
+    lines.push("", ...table([["", ...aboutNames], ...about], "left"));
+  }
   if (Object.keys(ratios).length > 0) {
     lines.push(
       "",
@@ -20,16 +28,28 @@ export function renderReport(report: BenchReport): string {
       ...table(Object.entries(ratios).map(([name, value]) => [name, format(value)])),
     );
   }
+  if (notes.length > 0) lines.push("", ...notes);
   lines.push("", `machine: ${listed(machine)}`, `commit: ${commit}`, `versions: ${listed(versions)}`);
   lines.push(`parameters: ${listed(parameters)}`, `answers: ${answersHash} (checked against what was sent)`);
   return lines.join("\n");
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
+function transposed(rows: readonly (readonly string[])[]): string[][] {
+  return (rows[0] ?? []).map((_, column) => rows.map((row) => row[column] ?? ""));
+}
+
+/** The first column to the left, numbers to the right. */
+function table(rows: readonly (readonly string[])[], cells: "left" | "right" = "right"): string[] {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
   return rows.map((row) =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  "),
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return column === 0 || cells === "left" ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join("  ")
+      .trimEnd(),
   );
 }
 
