@@ -2,7 +2,8 @@
  * Frames on their way from the gateway to a host: many in one buffer, one message a tick. The buffer is filled by copying out
  * of the socket's memory (which is valid only during the callback) and then transferred, so a frame is copied once. The host
  * transfers it back when it is done with the frames, to be filled again: a new buffer each time would be garbage outside of V8's
- * heap, for which V8 collects the whole heap.
+ * heap, for which V8 collects the whole heap. For the same reason buffers have one size, and what does not fit goes with the next
+ * message, rather than a buffer that grows by copies.
  *
  *   frame: u32 id | u16 tenant index | u8 format | u8 flags | f64 ingestTimeMs | u32 length | bytes
  */
@@ -11,10 +12,9 @@ import type { TenantId } from "../protocol/ids.ts";
 
 const HEAD_BYTES = 20;
 const FLAG_ALL_RESULTS = 1;
-const CAPACITY_BYTES_MIN = 64 * 1024;
-/** Buffers kept for reuse, and how large one may be: a burst must not be paid for ever. */
+const CAPACITY_BYTES = 512 * 1024;
+/** Buffers kept for reuse: a burst must not be paid for ever. */
 const SPARE_BUFFERS_MAX = 16;
-const SPARE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** A buffer with frames, on its way through a host. */
 export interface HandedBatch {
@@ -35,7 +35,7 @@ export interface HandedFrame {
 }
 
 export class FrameBatch {
-  #bytes = new Uint8Array(CAPACITY_BYTES_MIN);
+  #bytes = new Uint8Array(CAPACITY_BYTES);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
   #tenants: TenantId[] = [];
@@ -43,6 +43,11 @@ export class FrameBatch {
 
   get isEmpty(): boolean {
     return this.#length === 0;
+  }
+
+  /** Whether a frame fits; one that is larger than any buffer goes alone. */
+  hasRoomFor({ bytes }: Pick<HandedFrame, "bytes">): boolean {
+    return this.isEmpty || this.#length + HEAD_BYTES + bytes.length <= this.#bytes.length;
   }
 
   add(frame: HandedFrame): void {
@@ -63,9 +68,7 @@ export class FrameBatch {
   /** Gives the buffer away; the batch is empty again. */
   take(): { batch: Uint8Array<ArrayBuffer>; tenants: TenantId[] } {
     const taken = { batch: this.#bytes.subarray(0, this.#length), tenants: this.#tenants };
-    // About as large as the last one was: a buffer that has to grow is copied each time.
-    const bytes = Math.max(CAPACITY_BYTES_MIN, Math.ceil(this.#length * 1.25));
-    this.#bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(bytes));
+    this.#bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(CAPACITY_BYTES));
     this.#view = new DataView(this.#bytes.buffer);
     this.#length = 0;
     this.#tenants = [];
@@ -75,7 +78,7 @@ export class FrameBatch {
   /** Takes back buffers that were given away. */
   recycle(buffers: readonly ArrayBuffer[]): void {
     for (const buffer of buffers) {
-      if (this.#spare.length < SPARE_BUFFERS_MAX && buffer.byteLength <= SPARE_BYTES_MAX) this.#spare.push(buffer);
+      if (this.#spare.length < SPARE_BUFFERS_MAX && buffer.byteLength === CAPACITY_BYTES) this.#spare.push(buffer);
     }
   }
 

@@ -125,7 +125,10 @@ export class Hosts implements LiveData, Channels {
 
   /** Hands a frame over with all others of this turn of the event loop. The bytes are copied. */
   hand(host: number, frame: HandedFrame): void {
-    this.#hosts[host]?.batch.add(frame);
+    const each = this.#hosts[host];
+    if (each === undefined) return;
+    if (!each.batch.hasRoomFor(frame)) sendBatch(each);
+    each.batch.add(frame);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     this.#environment.soon(() => this.#flush());
@@ -334,11 +337,7 @@ export class Hosts implements LiveData, Channels {
 
   #flush(): void {
     this.#flushScheduled = false;
-    for (const { batch, supervised } of this.#hosts) {
-      if (batch.isEmpty) continue;
-      const taken = batch.take();
-      supervised.post({ type: "frames", ...taken }, [taken.batch.buffer]);
-    }
+    for (const each of this.#hosts) if (!each.batch.isEmpty) sendBatch(each);
   }
 
   /** After this, the metric actors have every event that was acknowledged before. */
@@ -379,6 +378,11 @@ export class Hosts implements LiveData, Channels {
     this.#questions.delete(id);
     return question;
   }
+}
+
+function sendBatch({ batch, supervised }: HostedHost): void {
+  const taken = batch.take();
+  supervised.post({ type: "frames", ...taken }, [taken.batch.buffer]);
 }
 
 function errorOf(code: string, message: string): WeirError {

@@ -72,10 +72,26 @@ test("a buffer that comes back is filled again, and what was in it does not show
 
 test("it keeps no more buffers than a bound, and no huge one", () => {
   const batch = new FrameBatch();
+  const capacity = batch.take().batch.buffer.byteLength;
   const huge = new ArrayBuffer(64 * 1024 * 1024);
-  const many = Array.from({ length: 100 }, () => new ArrayBuffer(1_024));
+  const many = Array.from({ length: 100 }, () => new ArrayBuffer(capacity));
   batch.recycle([huge, ...many]);
   const used = new Set(Array.from({ length: 100 }, () => batch.take().batch.buffer));
   assert.ok(!used.has(huge));
   assert.ok(many.filter((each) => used.has(each)).length <= 16);
+});
+
+test("a batch that is full says so; a frame that is larger than any batch goes alone", () => {
+  const batch = new FrameBatch();
+  const one = { id: 1, tenant: "a" as TenantId, format: 0, allResults: false, ingestTimeMs: 1 } as const;
+  const large = { ...one, bytes: new Uint8Array(200_000) };
+  let fitting = 0;
+  for (; batch.hasRoomFor(large); fitting++) batch.add(large);
+  assert.ok(fitting > 1);
+  assert.equal(unpackFrames(batch.take().batch, [one.tenant]).length, fitting);
+  const huge = { ...one, bytes: new Uint8Array(5_000_000) };
+  assert.ok(batch.hasRoomFor(huge));
+  batch.add(huge);
+  assert.ok(!batch.hasRoomFor(large));
+  assert.equal(unpackFrames(batch.take().batch, [one.tenant])[0]?.bytes.length, 5_000_000);
 });
