@@ -1,5 +1,5 @@
 /** The servers that benches run: each one a child process on a port of its own, with a folder of its own that is removed after. */
-import { execFile, fork, spawn, type ChildProcess } from "node:child_process";
+import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
@@ -7,8 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { connect } from "../client/index.ts";
+import { isTenantId } from "../protocol/ids.ts";
+import { parseConfig } from "../server/config.ts";
+import { openKeyStore, scopes } from "../server/key-store.ts";
 import { projectRoot } from "../test/support/project.ts";
 import type { Codec } from "./load-driver.ts";
 import { processCpuUs, processMemoryBytes } from "./process-cpu.ts";
@@ -21,9 +23,11 @@ export interface BenchServer {
   readonly streamUrl: string;
   readonly codec: Codec;
   readonly key?: string;
+  /** So many tenants' keys, the first one being `key`. The same each time. */
+  tenantKeys(count: number): Promise<readonly string[]>;
   cpuUs(): number;
-  /** Events by type and country, all time. */
-  answer(): Promise<AnswerRow[]>;
+  /** Events by type and country, all time, of the tenant of this key or of `key`. */
+  answer(key?: string): Promise<AnswerRow[]>;
   stop(): Promise<void>;
 }
 
@@ -31,11 +35,17 @@ export async function startNaive(): Promise<BenchServer> {
   const program = fileURLToPath(new URL("./naive-server.js", import.meta.url));
   const child = fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
+  const keyOf = (tenant: number): string => `tenant-${tenant}`;
   return {
     streamUrl: `ws://127.0.0.1:${port}`,
     codec: "json",
+    key: keyOf(0),
+    tenantKeys: async (count) => Array.from({ length: count }, (_, tenant) => keyOf(tenant)),
     cpuUs: () => processCpuUs(pidOf(child)),
-    answer: async () => (await (await fetch(`http://127.0.0.1:${port}/answer`)).json()) as AnswerRow[],
+    answer: async (key = keyOf(0)) => {
+      const headers = { authorization: `Bearer ${key}` };
+      return (await (await fetch(`http://127.0.0.1:${port}/answer`, { headers })).json()) as AnswerRow[];
+    },
     stop: () => end(child, "SIGKILL"),
   };
 }
@@ -54,10 +64,12 @@ export class WeirServer implements BenchServer {
   readonly #port: number;
   readonly #settings: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
+  readonly #tenantKeys: string[];
 
   private constructor(options: WeirOptions, data: string, port: number, key: string) {
     this.codec = options.codec;
     this.key = key;
+    this.#tenantKeys = [key];
     this.#settings = options.settings;
     this.#data = data;
     this.#port = port;
@@ -65,7 +77,7 @@ export class WeirServer implements BenchServer {
 
   static async start(options: WeirOptions): Promise<WeirServer> {
     const data = await mkdtemp(join(tmpdir(), "weir-bench-"));
-    const key = await createKey(data, "bench");
+    const key = await createKey(data, "bench", options.settings);
     const server = new WeirServer(options, data, await freePort(), key);
     await server.start();
     return server;
@@ -81,7 +93,14 @@ export class WeirServer implements BenchServer {
 
   /** A key of another tenant. */
   createKey(tenant: string): Promise<string> {
-    return createKey(this.#data, tenant);
+    return createKey(this.#data, tenant, this.#settings);
+  }
+
+  async tenantKeys(count: number): Promise<readonly string[]> {
+    while (this.#tenantKeys.length < count) {
+      this.#tenantKeys.push(await this.createKey(`bench-${this.#tenantKeys.length}`));
+    }
+    return this.#tenantKeys.slice(0, count);
   }
 
   /** Starts the process and resolves when it is ready to take events. */
@@ -115,8 +134,8 @@ export class WeirServer implements BenchServer {
     return processMemoryBytes(pidOf(this.#child));
   }
 
-  async answer(): Promise<AnswerRow[]> {
-    const client = connect({ url: this.url, key: this.key });
+  async answer(key = this.key): Promise<AnswerRow[]> {
+    const client = connect({ url: this.url, key });
     try {
       const { data } = await client.query({
         metrics: ["events_by_type_and_country.count"],
@@ -147,10 +166,16 @@ export class WeirServer implements BenchServer {
 
 const weirProgram = fileURLToPath(new URL("../cli/weir.js", import.meta.url));
 
-async function createKey(data: string, tenant: string): Promise<string> {
-  const options = ["--data", data, "--tenant", tenant, "--scopes", "write,read,admin", "--json"];
-  const { stdout } = await promisify(execFile)(process.execPath, [weirProgram, "keys", "create", ...options]);
-  return (JSON.parse(stdout) as { key: string }).key;
+/** Beside a running server or before its first start. */
+async function createKey(data: string, tenant: string, settings: WeirOptions["settings"]): Promise<string> {
+  if (!isTenantId(tenant)) throw new RangeError(`no name of a tenant: ${tenant}`);
+  const nowMs = Date.now();
+  const store = openKeyStore(parseConfig({ flags: { data }, env: { ...process.env, ...settings } }), nowMs);
+  try {
+    return (await store.createKey(tenant, [...scopes], nowMs, { author: { by: "bench" } })).key;
+  } finally {
+    await store.close();
+  }
 }
 
 function pidOf(child: ChildProcess | undefined): number {

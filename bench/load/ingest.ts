@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { alternate, reportOf, type BenchOptions, type BenchReport, type Contender, type Figures } from "../harness.ts";
 import { LoadDriver } from "../load-driver.ts";
 import { startNaive, WeirServer, type BenchServer } from "../servers.ts";
-import { canonicalWorkload, expectedAnswer, generateTemplates, type WorkloadParameters } from "../workload.ts";
+import { canonicalWorkload, expectedAnswers, generateTemplates, type WorkloadParameters } from "../workload.ts";
 
 export interface IngestSize {
   readonly rounds: number;
@@ -22,7 +22,7 @@ export interface IngestSize {
 }
 
 const sizes: Record<BenchOptions["size"], IngestSize> = {
-  small: { rounds: 1, warmupFrames: 20, closedFrames: 100, openFrames: 50, connections: 2, inFlight: 4 },
+  small: { rounds: 1, warmupFrames: 20, closedFrames: 100, openFrames: 50, connections: 4, inFlight: 4 },
   normal: { rounds: 3, warmupFrames: 1_000, closedFrames: 10_000, openFrames: 5_000, connections: 16, inFlight: 32 },
   full: { rounds: 5, warmupFrames: 2_000, closedFrames: 30_000, openFrames: 15_000, connections: 16, inFlight: 32 },
 };
@@ -80,11 +80,9 @@ async function measure(
   size: IngestSize,
   workload: WorkloadParameters,
 ): Promise<{ figures: Figures; answer: unknown }> {
-  const target = { url: server.streamUrl, codec: server.codec, connections: size.connections };
-  const { driver, frameBytes } = await LoadDriver.start(
-    server.key === undefined ? target : { ...target, key: server.key },
-    workload,
-  );
+  const keys = await server.tenantKeys(workload.tenants);
+  const target = { url: server.streamUrl, keys, codec: server.codec, connections: size.connections };
+  const { driver, frameBytes } = await LoadDriver.start(target, workload);
   try {
     const closedMode = { kind: "closed", inFlight: size.inFlight } as const;
     await driver.run(size.warmupFrames, closedMode);
@@ -116,14 +114,18 @@ async function measure(
   }
 }
 
-/** Throws unless the server counted each distinct event once, under the right type and country. */
+/** Throws unless the server counted each acceptable event once, under the right tenant, type and country. */
 export async function verify(server: BenchServer, frames: number, workload: WorkloadParameters): Promise<unknown> {
-  const expected = expectedAnswer(generateTemplates(workload), frames, workload);
-  const answered = await server.answer();
-  if (isDeepStrictEqual(answered, expected)) return expected;
-  const total = (rows: readonly { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
-  throw new Error(
-    `wrong answer after ${frames} frames: ${total(answered)} events in ${answered.length} series, ` +
-      `expected ${total(expected)} in ${expected.length}`,
-  );
+  const expected = expectedAnswers(generateTemplates(workload), frames, workload);
+  const keys = await server.tenantKeys(workload.tenants);
+  for (const [tenant, key] of keys.entries()) {
+    const answered = await server.answer(key);
+    if (isDeepStrictEqual(answered, expected[tenant])) continue;
+    const total = (rows: readonly { count: number }[] = []): string =>
+      `${rows.reduce((sum, { count }) => sum + count, 0)} events in ${rows.length} series`;
+    throw new Error(
+      `wrong answer to tenant ${tenant} after ${frames} frames: ${total(answered)}, expected ${total(expected[tenant])}`,
+    );
+  }
+  return expected.length === 1 ? expected[0] : expected;
 }
