@@ -92,7 +92,7 @@ const BYTES = ID_NUMBER_DIGITS / 2;
 const TWO_16 = 65_536;
 
 function writeHex(bytes: Buffer, offset: number, number: number): void {
-  let high = Math.floor(number / TWO_16);
+  const high = Math.floor(number / TWO_16);
   let low = number % TWO_16;
   for (let byte = BYTES - 1; byte >= 0; byte--) {
     if (byte === BYTES - 3) low = high;
