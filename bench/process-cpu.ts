@@ -1,6 +1,6 @@
 /** CPU time and memory of another process. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 /** The kernel counts in ticks of 1/100 s on every Linux that Node runs on (USER_HZ). */
 const US_PER_TICK = 10_000;
@@ -10,6 +10,32 @@ export function processCpuUs(pid: number): number {
   const statFile = `/proc/${pid}/stat`;
   if (existsSync(statFile)) return parseStat(readFileSync(statFile, "utf8"));
   return parsePsTime(execFileSync("ps", ["-o", "time=", "-p", String(pid)], { encoding: "utf8" }));
+}
+
+/** The same of the processes that it has started and that run, together; 0 where there is no /proc. */
+export function childrenCpuUs(pid: number): number {
+  if (!existsSync("/proc")) return 0;
+  let sumUs = 0;
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = readStat(`/proc/${name}/stat`);
+    if (stat !== undefined && parentOf(stat) === pid) sumUs += parseStat(stat);
+  }
+  return sumUs;
+}
+
+function readStat(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    // It has ended since the folder was read.
+    return undefined;
+  }
+}
+
+/** proc(5): ppid is field 4. */
+function parentOf(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
 }
 
 /** Resident memory without mapped files (LMDB maps its own); NaN where there is no /proc. */

@@ -5,19 +5,19 @@ export function renderReport(report: BenchReport): string {
   const { bench, machine, versions, commit, parameters, results, ratios, answersHash } = report;
   const listed = (values: Readonly<Record<string, unknown>>): string =>
     Object.entries(values)
-      .map(([name, value]) => `${name} ${String(value)}`)
+      .map(([name, value]) => `${name} ${textOf(value)}`)
       .join(", ");
   const figureNames = [...new Set(results.flatMap(({ figures }) => Object.keys(figures)))];
   const rows = [
     [bench, ...results.map(({ name, rounds }) => `${name} (${rounds === 1 ? "1 round" : `median of ${rounds}`})`)],
-    ...figureNames.map((figure) => [figure, ...results.map(({ figures }) => format(figures[figure]))]),
+    ...figureNames.map((figure) => [figure, ...results.map(({ figures }) => formatFigure(figures[figure]))]),
   ];
   const lines = [...table(rows)];
   if (Object.keys(ratios).length > 0) {
     lines.push(
       "",
       "medians of the ratios within rounds",
-      ...table(Object.entries(ratios).map(([name, value]) => [name, format(value)])),
+      ...table(Object.entries(ratios).map(([name, value]) => [name, formatFigure(value)])),
     );
   }
   lines.push("", `machine: ${listed(machine)}`, `commit: ${commit}`, `versions: ${listed(versions)}`);
@@ -25,7 +25,7 @@ export function renderReport(report: BenchReport): string {
   return lines.join("\n");
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
+export function table(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
   return rows.map((row) =>
@@ -34,7 +34,12 @@ function table(rows: readonly (readonly string[])[]): string[] {
 }
 
 /** Three significant digits, thousands apart: 612,000; 1.48; 0.0312. */
-function format(value: number | undefined): string {
+export function formatFigure(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "-";
   return value.toLocaleString("en-US", value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
+}
+
+/** A parameter's value. */
+export function textOf(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -13,10 +13,12 @@ import { parseConfig } from "../server/config.ts";
 import { openKeyStore, scopes } from "../server/key-store.ts";
 import { projectRoot } from "../test/support/project.ts";
 import type { Codec } from "./load-driver.ts";
-import { processCpuUs, processMemoryBytes } from "./process-cpu.ts";
+import { childrenCpuUs, processCpuUs, processMemoryBytes } from "./process-cpu.ts";
 import { sortAnswer, type AnswerRow } from "./workload.ts";
 
 const READY_TIMEOUT_MS = 60_000;
+const DRAIN_TIMEOUT_MS = 10 * 60_000;
+const DRAIN_POLL_MS = 100;
 
 export interface BenchServer {
   /** Where frames go. */
@@ -28,7 +30,16 @@ export interface BenchServer {
   cpuUs(): number;
   /** Events by type and country, all time, of the tenant of this key or of `key`. */
   answer(key?: string): Promise<AnswerRow[]>;
+  /** Where it has one that takes its events. */
+  readonly warehouse?: BenchWarehouse | undefined;
   stop(): Promise<void>;
+}
+
+export interface BenchWarehouse {
+  /** Of its own processes. */
+  cpuUs(): number;
+  /** Resolves when it has all that was acknowledged; gives how long that took from the call. */
+  drained(): Promise<number>;
 }
 
 export async function startNaive(): Promise<BenchServer> {
@@ -78,7 +89,11 @@ export class WeirServer implements BenchServer {
   static async start(options: WeirOptions): Promise<WeirServer> {
     const data = await mkdtemp(join(tmpdir(), "weir-bench-"));
     const key = await createKey(data, "bench", options.settings);
-    const server = new WeirServer(options, data, await freePort(), key);
+    const isManaged = options.settings["WEIR_QUESTDB"] === "managed";
+    const ports = isManaged
+      ? { WEIR_QUESTDB_HTTP_PORT: String(await freePort()), WEIR_QUESTDB_PG_PORT: String(await freePort()) }
+      : {};
+    const server = new WeirServer({ ...options, settings: { ...ports, ...options.settings } }, data, await freePort(), key);
     await server.start();
     return server;
   }
@@ -128,6 +143,24 @@ export class WeirServer implements BenchServer {
 
   cpuUs(): number {
     return processCpuUs(pidOf(this.#child));
+  }
+
+  get warehouse(): BenchWarehouse | undefined {
+    if (this.#settings["WEIR_QUESTDB"] !== "managed") return undefined;
+    return { cpuUs: () => childrenCpuUs(pidOf(this.#child)), drained: () => this.#drained() };
+  }
+
+  async #drained(): Promise<number> {
+    const startMs = performance.now();
+    const deadlineMs = startMs + DRAIN_TIMEOUT_MS;
+    for (;;) {
+      const text = await (await fetch(`${this.url}/metrics`)).text();
+      const isUp = /^weir_warehouse_up 1$/m.test(text);
+      const lags = [...text.matchAll(/^weir_warehouse_lag_records\{.*\} (\S+)$/gm)].map(([, lag]) => Number(lag));
+      if (isUp && lags.length > 0 && lags.every((lag) => lag === 0)) return performance.now() - startMs;
+      if (performance.now() > deadlineMs) throw new Error(`the warehouse lags by ${lags.join(", ")} records, up: ${isUp}`);
+      await sleep(DRAIN_POLL_MS);
+    }
   }
 
   memoryBytes(): number {

@@ -6,7 +6,7 @@ import { alternate, reportOf, type BenchOptions, type BenchReport, type Figures 
 import { LoadDriver, type RunMode } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
 import { cleanWorkload, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { rounds: 1, seconds: 0.5, noisyTimes: 10, noisyConnections: 2 },

@@ -12,7 +12,7 @@ import { LoadDriver, type RunFigures } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
 import { quantileOf } from "../statistics.ts";
 import { cleanWorkload, distinctEvents, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { seconds: 0.5, eventsPerSecond: 2_000, batch: 20 },

@@ -12,7 +12,7 @@ import { LoadDriver, type RunFigures, type RunMode } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
 import { quantileOf } from "../statistics.ts";
 import { cleanWorkload, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { frames: 200, overloadSeconds: 0.5, connections: 16, stormClients: 100 },

@@ -8,7 +8,7 @@ import { reportOf, type BenchOptions, type BenchReport, type Figures } from "../
 import { LoadDriver } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
 import { cleanWorkload, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { frames: 100, rounds: 1 },
