@@ -39,7 +39,7 @@ export interface BenchReport {
   /** Equal hashes: the runs answered the same. */
   readonly answersHash: string;
   /** What `npm run bench -- report` draws; see `plot.ts`. */
-  readonly plots?: readonly BenchPlot[];
+  readonly plots?: readonly BenchPlot[] | undefined;
 }
 
 export interface Contender {

@@ -65,9 +65,14 @@ export class LoadDriver {
   static async start(target: LoadTarget, workload: WorkloadParameters): Promise<{ driver: LoadDriver; frameBytes: number }> {
     const program = fileURLToPath(new URL("./load-client.js", import.meta.url));
     const driver = new LoadDriver(fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] }), workload);
-    const reply = await driver.#ask({ kind: "prepare", target, workload });
-    if (reply.kind !== "prepared") throw new Error(`unexpected ${reply.kind}`);
-    return { driver, frameBytes: reply.frameBytes };
+    try {
+      const reply = await driver.#ask({ kind: "prepare", target, workload });
+      if (reply.kind !== "prepared") throw new Error(`unexpected ${reply.kind}`);
+      return { driver, frameBytes: reply.frameBytes };
+    } catch (error) {
+      driver.stop();
+      throw error;
+    }
   }
 
   /**

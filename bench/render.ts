@@ -41,5 +41,5 @@ export function formatFigure(value: number | undefined): string {
 
 /** A parameter's value. */
 export function textOf(value: unknown): string {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "-");
 }
