@@ -14,15 +14,26 @@ export function renderReport(report: BenchReport): string {
   ];
   const lines = [...table(rows)];
   if (Object.keys(ratios).length > 0) {
-    lines.push(
-      "",
-      "medians of the ratios within rounds",
-      ...table(Object.entries(ratios).map(([name, value]) => [name, formatFigure(value)])),
-    );
+    lines.push("", ...table(ratioRows(ratios, "medians of the ratios within rounds")));
   }
   lines.push("", `machine: ${listed(machine)}`, `commit: ${commit}`, `versions: ${listed(versions)}`);
   lines.push(`parameters: ${listed(parameters)}`, `answers: ${answersHash} (checked against what was sent)`);
   return lines.join("\n");
+}
+
+/** A row for each figure, a column for each pair, with a head. Keys are `figure: one / other`. */
+export function ratioRows(ratios: Readonly<Record<string, number>>, corner: string): string[][] {
+  const pairs: string[] = [];
+  const byFigure = new Map<string, Map<string, number>>();
+  for (const [key, value] of Object.entries(ratios)) {
+    const end = key.indexOf(": ");
+    const figure = end < 0 ? "" : key.slice(0, end);
+    const pair = end < 0 ? key : key.slice(end + 2);
+    if (!pairs.includes(pair)) pairs.push(pair);
+    byFigure.set(figure, (byFigure.get(figure) ?? new Map<string, number>()).set(pair, value));
+  }
+  const rows = [...byFigure].map(([figure, values]) => [figure, ...pairs.map((pair) => formatFigure(values.get(pair)))]);
+  return [[corner, ...pairs], ...rows];
 }
 
 export function table(rows: readonly (readonly string[])[]): string[] {

@@ -3,7 +3,7 @@
  * reports: the same ones give the same page and pictures, byte for byte.
  */
 import { BUSY } from "../compare.ts";
-import { formatFigure, textOf } from "../render.ts";
+import { formatFigure, ratioRows, textOf } from "../render.ts";
 import type { SavedReport } from "../results.ts";
 import { introductionOf, placeOf } from "./introductions.ts";
 import { renderSvg } from "./svg.ts";
@@ -86,18 +86,8 @@ function figuresTable({ results }: SavedReport): string[] {
 }
 
 function ratiosTable({ ratios }: SavedReport): string[] {
-  const entries = Object.entries(ratios).map(([key, value]) => {
-    const end = key.indexOf(": ");
-    return { figure: key.slice(0, Math.max(0, end)), pair: key.slice(end < 0 ? 0 : end + 2), value };
-  });
-  const figures = [...new Set(entries.map(({ figure }) => figure))];
-  const pairs = [...new Set(entries.map(({ pair }) => pair))];
-  const cell = (figure: string, pair: string): string =>
-    formatFigure(entries.find((entry) => entry.figure === figure && entry.pair === pair)?.value);
-  return markdownTable(
-    ["", ...pairs],
-    figures.map((figure) => [figure, ...pairs.map((pair) => cell(figure, pair))]),
-  );
+  const [header = [], ...rows] = ratioRows(ratios, "");
+  return markdownTable(header, rows);
 }
 
 function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
