@@ -67,6 +67,9 @@ async function writePage(): Promise<void> {
   console.error(`docs/benchmarks.md and ${pictures.size} pictures are written`);
 }
 
+// An exit in good order ends the servers too.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
 const args = process.argv.slice(2);
 const names = args.filter((argument) => !argument.startsWith("-"));
 const flags = args.filter((argument) => argument.startsWith("-"));

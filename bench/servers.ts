@@ -1,6 +1,7 @@
 /** The servers that benches run: each one a child process on a port of its own, with a folder of its own that is removed after. */
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -19,6 +20,19 @@ import { sortAnswer, type AnswerRow } from "./workload.ts";
 const READY_TIMEOUT_MS = 60_000;
 const DRAIN_TIMEOUT_MS = 10 * 60_000;
 const DRAIN_POLL_MS = 100;
+
+/** What is left when a bench is ended early. */
+const children = new Set<ChildProcess>();
+const folders = new Set<string>();
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
+function endWithUs(child: ChildProcess): ChildProcess {
+  children.add(child);
+  return child.once("exit", () => children.delete(child));
+}
 
 export interface BenchServer {
   /** Where frames go. */
@@ -44,7 +58,7 @@ export interface BenchWarehouse {
 
 export async function startNaive(): Promise<BenchServer> {
   const program = fileURLToPath(new URL("./naive-server.js", import.meta.url));
-  const child = fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = endWithUs(fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] }));
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
   const keyOf = (tenant: number): string => `tenant-${tenant}`;
   return {
@@ -88,6 +102,7 @@ export class WeirServer implements BenchServer {
 
   static async start(options: WeirOptions): Promise<WeirServer> {
     const data = await mkdtemp(join(tmpdir(), "weir-bench-"));
+    folders.add(data);
     const key = await createKey(data, "bench", options.settings);
     const isManaged = options.settings["WEIR_QUESTDB"] === "managed";
     const ports = isManaged
@@ -122,7 +137,7 @@ export class WeirServer implements BenchServer {
   async start(): Promise<void> {
     const args = [weirProgram, "serve", "--port", String(this.#port), "--data", this.#data];
     const env = { ...process.env, WEIR_LOG_LEVEL: "warn", ...this.#settings };
-    const child = spawn(process.execPath, args, { cwd: projectRoot, env, stdio: ["ignore", "ignore", "inherit"] });
+    const child = endWithUs(spawn(process.execPath, args, { cwd: projectRoot, env, stdio: ["ignore", "ignore", "inherit"] }));
     this.#child = child;
     const deadlineMs = Date.now() + READY_TIMEOUT_MS;
     while (!(await this.#isReady())) {
@@ -194,6 +209,7 @@ export class WeirServer implements BenchServer {
   async stop(): Promise<void> {
     await end(this.#child, "SIGTERM");
     await rm(this.#data, { recursive: true, force: true });
+    folders.delete(this.#data);
   }
 }
 

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { WebSocketServer } from "ws";
+import { SEQ_BASE } from "../../bench/frame-template.ts";
 import { LoadDriver, type LoadTarget } from "../../bench/load-driver.ts";
 import { startNaive } from "../../bench/servers.ts";
 import { verify } from "../../bench/load/measure-server.ts";
@@ -14,7 +15,7 @@ const canonical: WorkloadParameters = { ...canonicalWorkload, templates: 20, now
 const closed = { kind: "closed", inFlight: 2 } as const;
 
 /** It accepts everything, whatever it is. */
-async function startCareless(context: { after(action: () => void): void }): Promise<LoadTarget> {
+async function startCareless(context: { after(action: () => void): void }, seqs: number[] = []): Promise<LoadTarget> {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   await once(server, "listening");
   context.after(() => {
@@ -24,6 +25,7 @@ async function startCareless(context: { after(action: () => void): void }): Prom
   server.on("connection", (socket) =>
     socket.on("message", (data: Buffer) => {
       const { seq, events } = JSON.parse(data.toString()) as { seq: number; events: unknown[] };
+      seqs.push(seq);
       socket.send(JSON.stringify({ t: "ack", seq, totalEvents: events.length, results: [] }));
     }),
   );
@@ -38,6 +40,20 @@ test("a server that calls a duplicate accepted fails the run", async (context) =
   await assert.rejects(
     driver.run(9, closed),
     /wrong verdicts after 10 frames: \{"accepted":900.*expected \{"accepted":873,"duplicate":27/,
+  );
+});
+
+test("frames that wait in the client are not overwritten by later ones of the same template", async (context) => {
+  const seqs: number[] = [];
+  const target = { ...(await startCareless(context, seqs)), connections: 1 };
+  const { driver } = await LoadDriver.start(target, { ...clean, duplicatesPer100: 0 });
+  context.after(() => driver.stop());
+  // 25 MB at once, faster than they are read: more than the kernel buffers.
+  const frames = 400;
+  await driver.run(frames, { kind: "closed", inFlight: frames });
+  assert.deepEqual(
+    seqs.toSorted((left, right) => left - right),
+    Array.from({ length: frames }, (_, frame) => SEQ_BASE + frame),
   );
 });
 
