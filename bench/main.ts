@@ -16,6 +16,7 @@ import { latency } from "./load/latency.ts";
 import { overload } from "./load/overload.ts";
 import { recovery } from "./load/recovery.ts";
 import { renderReport } from "./render.ts";
+import { stopAll } from "./servers.ts";
 import { fileNameOf, readReport, readReports, saveReport, savedReportOf } from "./results.ts";
 
 type Bench = (options: BenchOptions, progress: (line: string) => void) => Promise<BenchReport>;
@@ -67,8 +68,7 @@ async function writePage(): Promise<void> {
   console.error(`docs/benchmarks.md and ${pictures.size} pictures are written`);
 }
 
-// An exit in good order ends the servers too.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void stopAll().finally(() => process.exit(130)));
 
 const args = process.argv.slice(2);
 const names = args.filter((argument) => !argument.startsWith("-"));

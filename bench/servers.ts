@@ -1,7 +1,6 @@
 /** The servers that benches run: each one a child process on a port of its own, with a folder of its own that is removed after. */
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -21,17 +20,11 @@ const READY_TIMEOUT_MS = 60_000;
 const DRAIN_TIMEOUT_MS = 10 * 60_000;
 const DRAIN_POLL_MS = 100;
 
-/** What is left when a bench is ended early. */
-const children = new Set<ChildProcess>();
-const folders = new Set<string>();
-process.on("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
-});
+/** Those that run, so that none is left behind when a bench is ended early. */
+const running = new Set<{ stop(): Promise<void> }>();
 
-function endWithUs(child: ChildProcess): ChildProcess {
-  children.add(child);
-  return child.once("exit", () => children.delete(child));
+export async function stopAll(): Promise<void> {
+  await Promise.allSettled([...running].map((server) => server.stop()));
 }
 
 export interface BenchServer {
@@ -58,7 +51,7 @@ export interface BenchWarehouse {
 
 export async function startNaive(): Promise<BenchServer> {
   const program = fileURLToPath(new URL("./naive-server.js", import.meta.url));
-  const child = endWithUs(fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] }));
+  const child = fork(program, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const [{ port }] = (await once(child, "message")) as [{ port: number }];
   const keyOf = (tenant: number): string => `tenant-${tenant}`;
   return {
@@ -102,13 +95,13 @@ export class WeirServer implements BenchServer {
 
   static async start(options: WeirOptions): Promise<WeirServer> {
     const data = await mkdtemp(join(tmpdir(), "weir-bench-"));
-    folders.add(data);
     const key = await createKey(data, "bench", options.settings);
     const isManaged = options.settings["WEIR_QUESTDB"] === "managed";
     const ports = isManaged
       ? { WEIR_QUESTDB_HTTP_PORT: String(await freePort()), WEIR_QUESTDB_PG_PORT: String(await freePort()) }
       : {};
     const server = new WeirServer({ ...options, settings: { ...ports, ...options.settings } }, data, await freePort(), key);
+    running.add(server);
     await server.start();
     return server;
   }
@@ -137,7 +130,7 @@ export class WeirServer implements BenchServer {
   async start(): Promise<void> {
     const args = [weirProgram, "serve", "--port", String(this.#port), "--data", this.#data];
     const env = { ...process.env, WEIR_LOG_LEVEL: "warn", ...this.#settings };
-    const child = endWithUs(spawn(process.execPath, args, { cwd: projectRoot, env, stdio: ["ignore", "ignore", "inherit"] }));
+    const child = spawn(process.execPath, args, { cwd: projectRoot, env, stdio: ["ignore", "ignore", "inherit"] });
     this.#child = child;
     const deadlineMs = Date.now() + READY_TIMEOUT_MS;
     while (!(await this.#isReady())) {
@@ -207,9 +200,9 @@ export class WeirServer implements BenchServer {
   }
 
   async stop(): Promise<void> {
+    running.delete(this);
     await end(this.#child, "SIGTERM");
     await rm(this.#data, { recursive: true, force: true });
-    folders.delete(this.#data);
   }
 }
 
