@@ -8,7 +8,7 @@ import { encodeFrame, type EventOutcome, type ServerFrame } from "../../protocol
 
 function read(frame: ServerFrame, reader = readWeirAnswer): object {
   // As in a read of a socket: something stands before it and, which must not count, another answer behind it.
-  const bytes = Buffer.concat([Buffer.alloc(3), encodeFrame(frame), encodeFrame(ack(7, [outcome(0, "WEIR_EVENT_LATE")]))]);
+  const bytes = Buffer.concat([Buffer.alloc(3), encodeFrame(frame), encodeFrame(ack(7, [outcome(0, "WEIR_EVENT_DUPLICATE")]))]);
   return { ...reader(bytes, 3, 3 + encodeFrame(frame).length) };
 }
 
@@ -40,6 +40,12 @@ test("acks: numbers of every size, with and without results, walked or decoded",
   }
   // Nothing is left of the answer before.
   assert.equal((read(ack(SEQ_BASE, [])) as { duplicates: number }).duplicates, 0);
+});
+
+test("a code that stands elsewhere than as a code is not counted", () => {
+  const said = { ...outcome(0, "WEIR_EVENT_LATE"), error: "WEIR_EVENT_LATE or WEIR_EVENT_FIELD_LENGTH, who knows." };
+  const { duplicates, late, invalid } = read(ack(SEQ_BASE, [said])) as { duplicates: number; late: number; invalid: number };
+  assert.deepEqual([duplicates, late, invalid], [0, 1, 0]);
 });
 
 test("an ack with a receipt's proof is one too", () => {

@@ -11,13 +11,14 @@ import { ingestReport, otherReport } from "../reports.ts";
 
 const reports = new Map([
   ["zebra-questdb", otherReport],
+  ["fairness", { ...otherReport, command: "npm run bench -- fairness", loadBefore: 0 }],
   ["ingest", ingestReport],
 ]);
 
 test("a page has a section for each report, in the known order, with its tables, ratios and plots", async () => {
   const { markdown, pictures } = await renderPage(reports);
   const headings = [...markdown.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
-  assert.deepEqual(headings, ["Durable ingest", "zebra-questdb, with QuestDB"]);
+  assert.deepEqual(headings, ["Durable ingest", "Fairness", "zebra-questdb, with QuestDB"]);
   assert.match(markdown, /^\| {2}\| weir \(median of 3\) \| naive \(median of 3\) \|$/m);
   assert.match(markdown, /^\| eventsPerSecond \| 312,346 \| 100,000 \|$/m);
   assert.match(markdown, /^\| drainMs \| - \| - \|$/m);
@@ -53,6 +54,7 @@ test("a picture shows its title, its axes, each series and each value", async ()
   for (const text of ["Ack latency", "load, %", ">ms<", ">weir<", ">naive<"]) assert.ok(drawnLines.includes(text), text);
   // A line for each series.
   assert.equal([...drawnLines.matchAll(/aria-roledescription="line mark"/g)].length, 2);
+  assert.notEqual(drawnLines, await renderSvg({ ...lines, y: { title: "ms" } }));
   assert.notEqual(drawnLines, await renderSvg({ ...lines, points: lines.points.slice(1) }));
 });
 
