@@ -53,8 +53,9 @@ test("a picture shows its title, its axes, each series and each value", async ()
   const drawnLines = await renderSvg(lines);
   for (const text of ["Ack latency", "load, %", ">ms<", ">weir<", ">naive<"]) assert.ok(drawnLines.includes(text), text);
   // A line for each series.
-  assert.equal([...drawnLines.matchAll(/aria-roledescription="line mark"/g)].length, 2);
-  assert.notEqual(drawnLines, await renderSvg({ ...lines, y: { title: "ms" } }));
+  const linesOf = (svg: string): string[] => svg.match(/<path[^>]*"line mark"[^>]*>/g) ?? [];
+  assert.equal(linesOf(drawnLines).length, 2);
+  assert.notDeepEqual(linesOf(drawnLines), linesOf(await renderSvg({ ...lines, y: { title: "ms" } })));
   assert.notEqual(drawnLines, await renderSvg({ ...lines, points: lines.points.slice(1) }));
 });
 
