@@ -24,7 +24,9 @@ const plot = z.object({
   mark: z.enum(["bars", "lines"]),
   x: axis,
   y: axis,
-  points: z.array(z.object({ series: z.string(), x: z.union([z.string(), z.number()]), y: z.number() })),
+  points: z
+    .array(z.object({ series: z.string(), x: z.union([z.string(), z.number()]), y: z.number().nullable() }))
+    .transform((points) => points.flatMap(({ y, ...others }) => (y === null ? [] : [{ ...others, y }]))),
 });
 const savedReport = z.object({
   bench: z.string(),

@@ -40,6 +40,14 @@ test("a saved report names its command, and flags that change what is measured a
   assert.equal(fileNameOf("ingest", new Set(["json"])), "ingest");
 });
 
+test("a point of a plot that could not be taken is left out", () => {
+  const [plot] = ingestReport.plots ?? [];
+  assert.ok(plot !== undefined);
+  const report = { ...ingestReport, plots: [{ ...plot, points: [...plot.points, { series: "x", x: "x", y: Number.NaN }] }] };
+  const saved = savedReportOf(report, { size: "normal", flags: new Set() }, { date: new Date(), loadBefore: 0 });
+  assert.deepEqual(saved.plots, [plot]);
+});
+
 test("a comparison shows each figure and ratio that both have", () => {
   const [weir, naive] = ingestReport.results;
   assert.ok(weir !== undefined && naive !== undefined);
