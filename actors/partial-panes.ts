@@ -7,7 +7,6 @@
  */
 import type { ByteWriter } from "../protocol/bytes.ts";
 import { ByteReader } from "../protocol/bytes.ts";
-import { flatText } from "../protocol/flat-text.ts";
 import type { FieldValue } from "../protocol/field-path.ts";
 import { Interner, TEXTS } from "../protocol/interner.ts";
 import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
@@ -264,12 +263,11 @@ export class PartialPanes {
   }
 
   #enter(dimensions: readonly DimensionValue[]): Series {
-    const own = dimensions.map((value) => (value === null ? null : flatText(value)));
-    const series = this.#newSeries(own);
-    const last = own.at(-1);
+    const series = this.#newSeries(dimensions);
+    const last = dimensions.at(-1);
     if (last === undefined) return (this.#single = series);
     let node = this.#byDimension;
-    for (const value of own.slice(0, -1)) {
+    for (const value of dimensions.slice(0, -1)) {
       let next = node.get(value) as SeriesNode | undefined;
       if (next === undefined) node.set(value, (next = new Map()));
       node = next;

@@ -7,7 +7,6 @@
  *   segments [------]      [x]       a late event in between within the gap of both: [----------------]
  */
 import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
-import { flatText } from "../protocol/flat-text.ts";
 import { limits } from "../protocol/limits.ts";
 import { TypeCounts } from "./type-counts.ts";
 
@@ -121,7 +120,7 @@ export class Session {
     }
     const isLatest = this.userId === undefined || at > this.#userAt || (at === this.#userAt && userId > this.userId);
     if (!isLatest) return;
-    this.userId = flatText(userId);
+    this.userId = userId;
     this.#userAt = at;
   }
 

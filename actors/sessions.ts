@@ -7,7 +7,6 @@
  * on it ("watched", and in the table `open-sessions`) from its first event until then. Only one that is off it may become cold:
  * the wheel would close a copy that has been left behind.
  */
-import { flatText } from "../protocol/flat-text.ts";
 import { MINUTE_MS } from "../protocol/windows.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { StateReader, StateWrite } from "./effects.ts";
@@ -54,7 +53,7 @@ export class Sessions {
   apply(sessionId: string, eventTimeMs: number, eventType: string, userId: string | undefined): void {
     let session = this.#resident.get(sessionId);
     if (session === undefined) {
-      session = this.#wake(sessionId) ?? new Session(flatText(sessionId));
+      session = this.#wake(sessionId) ?? new Session(sessionId);
       this.#resident.set(session.id, session);
     }
     if (!session.dirty) this.#dirty.push(session);

@@ -4,7 +4,6 @@
  * `limits.sessionTypesMax` all new ones are one. Which form it is shows in memory and speed only.
  */
 import type { ByteReader, ByteWriter } from "../protocol/bytes.ts";
-import { flatText } from "../protocol/flat-text.ts";
 import { limits } from "../protocol/limits.ts";
 import { OTHER_SERIES } from "../protocol/metric-definition.ts";
 
@@ -48,7 +47,7 @@ export class TypeCounts {
   #addElsewhere(type: string, count: number): void {
     const known = this.#more?.get(type);
     if (known !== undefined) this.#more?.set(type, known + count);
-    else if (this.#types.length + (this.#more?.size ?? 0) < limits.sessionTypesMax) this.#put(flatText(type), count);
+    else if (this.#types.length + (this.#more?.size ?? 0) < limits.sessionTypesMax) this.#put(type, count);
     else if (this.#types.includes(OTHER_SERIES)) this.add(OTHER_SERIES, count);
     else (this.#more ??= new Map()).set(OTHER_SERIES, (this.#more.get(OTHER_SERIES) ?? 0) + count);
   }

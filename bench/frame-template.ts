@@ -35,17 +35,17 @@ const OPENING_BRACE = 0x7b;
 /** The pool of a workload. `encode` must write ids as plain ASCII text and `seq` as decimal digits or as a 32-bit integer. */
 export function encodeTemplates(workload: WorkloadParameters, encode: FrameEncoder, headOf: HeadOf = noHead): EncodedTemplate[] {
   const plan = new WorkloadPlan(workload);
-  return generateTemplates(workload).map((events, template) => {
-    const numbersBack = Float64Array.from(events, (_, slot) => plan.eventAt(template, slot).numbersBack);
-    return encodeTemplate(events, encode, headOf, numbersBack);
-  });
+  return generateTemplates(workload).map((events, template) =>
+    encodeTemplate(events, plan.numbersBack(template), encode, headOf),
+  );
 }
 
-function encodeTemplate(
+/** One of the pool; `numbersBack` as its plan says. */
+export function encodeTemplate(
   events: readonly WorkloadEvent[],
-  encode: FrameEncoder,
-  headOf: HeadOf,
   numbersBack: Float64Array,
+  encode: FrameEncoder,
+  headOf: HeadOf = noHead,
 ): EncodedTemplate {
   const frame = encode(SEQ_BASE, events);
   const isText = frame[0] === OPENING_BRACE;

@@ -25,6 +25,8 @@ export interface BenchResult {
   readonly name: string;
   readonly rounds: number;
   readonly figures: Figures;
+  /** What must be known beside the figures, when contenders do not do the same work. */
+  readonly about?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface BenchReport {
@@ -40,6 +42,8 @@ export interface BenchReport {
   readonly answersHash: string;
   /** What `npm run bench -- report` draws; see `plot.ts`. */
   readonly plots?: readonly BenchPlot[] | undefined;
+  /** What the reader must know, such as who was left out. */
+  readonly notes?: readonly string[] | undefined;
 }
 
 export interface Contender {

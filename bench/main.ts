@@ -14,6 +14,7 @@ import { ingestBatches } from "./load/ingest-batches.ts";
 import { ingest, naiveIngest } from "./load/ingest.ts";
 import { latency } from "./load/latency.ts";
 import { overload } from "./load/overload.ts";
+import { peers } from "./load/peers.ts";
 import { recovery } from "./load/recovery.ts";
 import { renderReport } from "./render.ts";
 import { stopAll } from "./servers.ts";
@@ -28,6 +29,7 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: B
   latency: { about: "age of a number at 10,000 events/s: ack, subscriber, with --questdb the warehouse", run: latency },
   fairness: { about: "what a noisy tenant does to a quiet one's ack latency", run: fairness },
   overload: { about: "three times what it can take, and thousands of clients at once", run: overload },
+  peers: { about: "what a team would take instead, of those installed here, on the same events", run: peers },
   recovery: { about: "restart after kill -9 with a long journal", run: recovery },
 };
 const knownFlags: ReadonlySet<string> = new Set(["--small", "--full", "--json", "--questdb"]);

@@ -12,30 +12,43 @@ export function processCpuUs(pid: number): number {
   return parsePsTime(execFileSync("ps", ["-o", "time=", "-p", String(pid)], { encoding: "utf8" }));
 }
 
-/** The same of the processes that it has started and that run, together; 0 where there is no /proc. */
-export function childrenCpuUs(pid: number): number {
-  if (!existsSync("/proc")) return 0;
-  let sumUs = 0;
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = readStat(`/proc/${name}/stat`);
-    if (stat !== undefined && parentOf(stat) === pid) sumUs += parseStat(stat);
+/** The same for a process, all that it started and runs still, and all that they started and have waited for. */
+export function processTreeCpuUs(pid: number): number {
+  const processes = existsSync("/proc/self/stat") ? processesOfProc() : processesOfPs();
+  const tree = new Set([pid]);
+  let sizeBefore = 0;
+  while (tree.size > sizeBefore) {
+    sizeBefore = tree.size;
+    for (const each of processes) if (tree.has(each.parent)) tree.add(each.pid);
   }
-  return sumUs;
+  return processes.reduce((total, each) => (tree.has(each.pid) ? total + each.cpuUs : total), 0);
 }
 
-function readStat(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    // It has ended since the folder was read.
-    return undefined;
-  }
+interface ProcessEntry {
+  readonly pid: number;
+  readonly parent: number;
+  readonly cpuUs: number;
 }
 
-/** proc(5): ppid is field 4. */
-function parentOf(stat: string): number {
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+function processesOfProc(): ProcessEntry[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      return [{ pid: Number(pid), parent: Number(statFields(stat)[1]), cpuUs: parseStat(stat) + parseStatOfEnded(stat) }];
+    } catch {
+      // It ended while we read.
+      return [];
+    }
+  });
+}
+
+function processesOfPs(): ProcessEntry[] {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,time="], { encoding: "utf8" }).trim().split("\n");
+  return lines.map((line) => {
+    const [pid, parent, time = ""] = line.trim().split(/\s+/);
+    return { pid: Number(pid), parent: Number(parent), cpuUs: parsePsTime(time) };
+  });
 }
 
 /** Resident memory without mapped files (LMDB maps its own); NaN where there is no /proc. */
@@ -45,10 +58,21 @@ export function processMemoryBytes(pid: number): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(statusFile, "utf8"))?.[1]) * 1024;
 }
 
-/** proc(5): utime and stime are fields 14 and 15. Field 2, the command in parentheses, may hold spaces. */
+/** proc(5): utime and stime are fields 14 and 15. */
 export function parseStat(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = statFields(stat);
   return (Number(fields[11]) + Number(fields[12])) * US_PER_TICK;
+}
+
+/** proc(5): cutime and cstime, of children that have ended, are fields 16 and 17. */
+export function parseStatOfEnded(stat: string): number {
+  const fields = statFields(stat);
+  return (Number(fields[13]) + Number(fields[14])) * US_PER_TICK;
+}
+
+/** From field 3 on. Field 2, the command in parentheses, may hold spaces. */
+function statFields(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /** `[[dd-]hh:]mm:ss[.cc]` as ps prints it. */

@@ -40,10 +40,13 @@ const savedReport = z.object({
   versions: z.record(z.string(), z.string()),
   commit: z.string(),
   parameters: z.record(z.string(), z.unknown()),
-  results: z.array(z.object({ name: z.string(), rounds: z.number(), figures })),
+  results: z.array(
+    z.object({ name: z.string(), rounds: z.number(), figures, about: z.record(z.string(), z.string()).optional() }),
+  ),
   ratios: figures,
   answersHash: z.string(),
   plots: z.array(plot).optional(),
+  notes: z.array(z.string()).optional(),
 });
 
 export type SavedReport = z.output<typeof savedReport>;

@@ -13,7 +13,7 @@ import { parseConfig } from "../server/config.ts";
 import { openKeyStore, scopes } from "../server/key-store.ts";
 import { projectRoot } from "../test/support/project.ts";
 import type { Codec } from "./load-driver.ts";
-import { childrenCpuUs, processCpuUs, processMemoryBytes } from "./process-cpu.ts";
+import { processCpuUs, processMemoryBytes, processTreeCpuUs } from "./process-cpu.ts";
 import { sortAnswer, type AnswerRow } from "./workload.ts";
 
 const READY_TIMEOUT_MS = 60_000;
@@ -43,7 +43,7 @@ export interface BenchServer {
 }
 
 export interface BenchWarehouse {
-  /** Of its own processes. */
+  /** Of its own process. */
   cpuUs(): number;
   /** Resolves when it has all that was acknowledged; gives how long that took from the call. */
   drained(): Promise<number>;
@@ -155,7 +155,7 @@ export class WeirServer implements BenchServer {
 
   get warehouse(): BenchWarehouse | undefined {
     if (this.#settings["WEIR_QUESTDB"] !== "managed") return undefined;
-    return { cpuUs: () => childrenCpuUs(pidOf(this.#child)), drained: () => this.#drained() };
+    return { cpuUs: () => processTreeCpuUs(pidOf(this.#child)) - this.cpuUs(), drained: () => this.#drained() };
   }
 
   async #drained(): Promise<number> {

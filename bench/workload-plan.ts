@@ -94,6 +94,11 @@ export class WorkloadPlan {
     return { kind, originalTemplate, originalSlot, numbersBack };
   }
 
+  /** Of each event of a template. */
+  numbersBack(template: number): Float64Array {
+    return Float64Array.from({ length: this.#mix.batch }, (_, slot) => this.eventAt(template, slot).numbersBack);
+  }
+
   #place(template: number): { readonly tenant: number; readonly rank: number } {
     const place = this.#placeOf[template];
     if (place === undefined) throw new RangeError(`no template ${template}`);

@@ -2,6 +2,7 @@
  * A frame's events as columns: what the reader makes of bytes and what actors work on.
  * Row `i` is the i-th event of the frame in input order. A row whose verdict is not ACCEPTED is already decided;
  * its other columns may hold empty values. Actors may only lower a row's fate: ACCEPTED -> another verdict.
+ * Texts are strings of their own, not slices of a frame's (`flat-text.ts`): they may be kept.
  */
 import type { FieldValue } from "./field-path.ts";
 import type { TextColumn } from "./text-column.ts";

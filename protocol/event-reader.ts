@@ -11,6 +11,7 @@ import { scanMsgpackBatch, type EventBatch, type MsgpackBatch } from "./event-ba
 import { FRAME_FORMATS, type EventColumns, type FrameFormat } from "./event-columns.ts";
 import { validateParsed } from "./event-validator.ts";
 import { fieldReader, type FieldValue } from "./field-path.ts";
+import { flatText } from "./flat-text.ts";
 import { eventsOf, parseJsonEvents, parseNdjsonEvents, sliceJsonEvents, UNPARSABLE } from "./json-batch.ts";
 import { decodeMsgpack } from "./msgpack-decode.ts";
 import { eventSlicer } from "./msgpack-slices.ts";
@@ -75,6 +76,10 @@ function tryUnpack(bytes: Uint8Array): readonly unknown[] | undefined {
   }
 }
 
+function ownValue(value: FieldValue): FieldValue {
+  return typeof value === "string" ? flatText(value) : value;
+}
+
 function slices(bytes: Uint8Array, slice: (bytes: Uint8Array) => EventBatch): (row: number) => Uint8Array {
   let batch: EventBatch | undefined;
   return (row) => {
@@ -132,7 +137,7 @@ class Columns implements EventColumns {
     if (values === undefined) {
       const { events, verdicts } = this;
       const read = fieldReader(path);
-      values = events.map((event, row) => (verdicts[row] === ACCEPTED ? read(event) : undefined));
+      values = events.map((event, row) => (verdicts[row] === ACCEPTED ? ownValue(read(event)) : undefined));
       this.#fields.set(path, values);
     }
     return values;
@@ -149,9 +154,10 @@ class Columns implements EventColumns {
     if (verdict === ACCEPTED) {
       // The validator has seen that these are texts.
       this.#eventIds[row] = event["eventId"] as string;
-      this.sessionIds[row] = event["sessionId"] as string;
-      this.userIds[row] = event["userId"] as string | undefined;
-      this.eventTypes[row] = event["eventType"] as string;
+      this.sessionIds[row] = flatText(event["sessionId"] as string);
+      const userId = event["userId"] as string | undefined;
+      this.userIds[row] = userId === undefined ? undefined : flatText(userId);
+      this.eventTypes[row] = flatText(event["eventType"] as string);
       this.eventTimesMs[row] = eventTimeMs;
       event["timestamp"] = eventTimeMs;
       return;

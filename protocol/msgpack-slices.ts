@@ -7,7 +7,7 @@
 import { ByteWriter } from "./bytes.ts";
 import { WeirError } from "./error-codes.ts";
 import { scanMsgpackBatch, type MsgpackBatch } from "./event-batch.ts";
-import { baseIndexOf, type RecordShape } from "./msgpack-scanner.ts";
+import { baseIndexOf, MsgpackScanner, NESTING_MAX, type RecordMark, type RecordShape } from "./msgpack-scanner.ts";
 
 /** How far definitions may blow up an output: a frame made for it could repeat a long one for each tiny record. */
 const GROWTH_MAX = 4;
@@ -15,6 +15,8 @@ const GROWTH_BYTES_FREE = 64 * 1024;
 /** The same for one event alone: its own bytes are mostly larger than its keys, and never a thousandth of them. */
 const EVENT_GROWTH_MAX = 16;
 const EVENT_GROWTH_BYTES_FREE = 256;
+/** What is left of the levels within a publish message and its list. */
+const EVENT_NESTING_MAX = NESTING_MAX - 2;
 
 export class MsgpackShare {
   readonly #bytes: Uint8Array;
@@ -96,17 +98,37 @@ export class MsgpackShare {
 }
 
 /**
- * The events of a msgpack frame alone, by row. The frame is scanned once, when the first one is asked for (`batch`: it was
- * already, with marks). An event that is tiny beside the shapes that others define for it comes as its own bytes, which nobody
- * can decode: repeating a long shape for each of ten thousand such events would make gigabytes of one frame. Which ones these are
- * follows from the frame alone.
+ * The events of a msgpack frame alone, by row. The frame is scanned once, when the first one is asked for. An event that is tiny
+ * beside the shapes that others define for it comes as its own bytes, which nobody can decode: repeating a long shape for each of
+ * ten thousand such events would make gigabytes of one frame. Which ones these are follows from the frame alone.
  */
-export function eventSlicer(bytes: Uint8Array, batch?: MsgpackBatch): (row: number) => Uint8Array {
-  let scanned = batch;
+export function eventSlicer(bytes: Uint8Array): (row: number) => Uint8Array {
+  let batch: MsgpackBatch | undefined;
   return (row) => {
-    scanned ??= scanMsgpackBatch(bytes, true);
-    return eventAlone(bytes, scanned, row) ?? bytes.slice(scanned.starts[row], scanned.ends[row]);
+    batch ??= scanMsgpackBatch(bytes, true);
+    return sliceOf(bytes, batch, row);
   };
+}
+
+/** The same of a single event, for who knows where it begins, and where all definitions of shapes in the frame do, ascending. */
+export function sliceEvent(bytes: Uint8Array, definitions: readonly number[], start: number): Uint8Array {
+  return sliceOf(bytes, scanEvent(bytes, definitions, start), 0);
+}
+
+/** A batch of one event, with marks. Throws WEIR_FRAME_MALFORMED. */
+export function scanEvent(bytes: Uint8Array, definitions: readonly number[], start: number): MsgpackBatch {
+  const scanner = new MsgpackScanner(bytes);
+  for (const at of definitions) {
+    if (at >= start) break;
+    scanner.at = at;
+    scanner.next();
+  }
+  const marks: RecordMark[] = (scanner.marks = []);
+  scanner.at = start;
+  scanner.skip(EVENT_NESTING_MAX);
+  const { at: end, hasForeign } = scanner;
+  const markStarts = [0, marks.length];
+  return { count: 1, starts: [start], ends: [end], sessionStarts: [0], sessionLengths: [-1], marks, markStarts, hasForeign };
 }
 
 /** One event with the shapes that it uses; undefined: they would be many times its own size. */
@@ -114,4 +136,8 @@ export function eventAlone(bytes: Uint8Array, batch: MsgpackBatch, row: number):
   const size = (batch.ends[row] ?? 0) - (batch.starts[row] ?? 0);
   const share = new MsgpackShare(bytes, batch, size + 64, size * EVENT_GROWTH_MAX + EVENT_GROWTH_BYTES_FREE);
   return share.tryWriteEvent(row) ? share.finish() : undefined;
+}
+
+function sliceOf(bytes: Uint8Array, batch: MsgpackBatch, row: number): Uint8Array {
+  return eventAlone(bytes, batch, row) ?? bytes.slice(batch.starts[row], batch.ends[row]);
 }

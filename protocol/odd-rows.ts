@@ -5,10 +5,10 @@
  * the reference's for the whole frame, to which `plain-reader.property.test.ts` holds them.
  */
 import { WeirError } from "./error-codes.ts";
-import { scanMsgpackBatch, type MsgpackBatch } from "./event-batch.ts";
+import type { MsgpackBatch } from "./event-batch.ts";
 import type { EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
-import { eventAlone } from "./msgpack-slices.ts";
+import { eventAlone, scanEvent } from "./msgpack-slices.ts";
 import { EXTENSION_RECORD } from "./plain-cursor.ts";
 
 /** Cutting out more than this share of the rows costs more than reading the frame again. */
@@ -16,69 +16,45 @@ const ODD_SHARE_MAX = 1 / 4;
 const LIST_OF_ONE = 0x91;
 const RECORD = 0xd4;
 
-export class OddRows {
-  readonly #rows: number[] = [];
-  #batch: MsgpackBatch | undefined;
-
-  clear(): void {
-    this.#rows.length = 0;
-    this.#batch = undefined;
-  }
-
-  get rows(): readonly number[] {
-    return this.#rows;
-  }
-
-  /** The frame's scan, with marks, once there was an odd row. */
-  get batch(): MsgpackBatch | undefined {
-    return this.#batch;
-  }
-
-  /** Takes the event of a row, which begins at `at`, for odd; false: the frame as a whole is one for the reference. */
-  take(bytes: Uint8Array, row: number, count: number, at: number): boolean {
-    if (this.#rows.length + 1 > count * ODD_SHARE_MAX) return false;
-    this.#batch ??= scan(bytes);
-    const batch = this.#batch;
-    if (batch === undefined || batch.hasForeign || batch.count !== count || batch.starts[row] !== at) return false;
-    this.#rows.push(row);
-    return true;
-  }
-
-  endOf(row: number): number {
-    return this.#batch?.ends[row] ?? 0;
-  }
-
-  /** Where the definitions of shapes in the event of an odd row begin; undefined: one is of a kind that plain frames lack. */
-  definitionsIn(bytes: Uint8Array, row: number): number[] | undefined {
-    const { marks = [], markStarts = [] } = this.#batch ?? {};
-    const found: number[] = [];
-    for (const { from, shape } of marks.slice(markStarts[row], markStarts[row + 1])) {
-      if (shape.highByte >= 0) return undefined;
-      if (bytes[from] === RECORD && bytes[from + 1] === EXTENSION_RECORD) found.push(from);
-    }
-    return found;
-  }
-
-  /** The columns of the event of an odd row alone; undefined: they may differ from those of the frame. */
-  read(request: ReadRequest, row: number): EventColumns | undefined {
-    const alone = this.#batch === undefined ? undefined : eventAlone(request.bytes, this.#batch, row);
-    if (alone === undefined) return undefined;
-    const frame = new Uint8Array(1 + alone.length);
-    frame[0] = LIST_OF_ONE;
-    frame.set(alone, 1);
-    try {
-      const columns = readEvents({ ...request, bytes: frame });
-      return columns.count === 1 ? columns : undefined;
-    } catch (error) {
-      if (error instanceof WeirError) return undefined;
-      throw error;
-    }
-  }
+export interface OddRow {
+  readonly row: number;
+  /** A batch of this event alone. */
+  readonly event: MsgpackBatch;
 }
 
-function scan(bytes: Uint8Array): MsgpackBatch | undefined {
+/** What lies where in the event of a row, which begins at `start`; undefined: the frame as a whole is one for the reference. */
+export function scanOddRow(
+  bytes: Uint8Array,
+  start: number,
+  definitions: readonly number[],
+  oddRows: number,
+  rows: number,
+): MsgpackBatch | undefined {
+  if (oddRows + 1 > rows * ODD_SHARE_MAX) return undefined;
+  const event = tolerant(() => scanEvent(bytes, definitions, start));
+  return event === undefined || event.hasForeign || event.marks.some(({ shape }) => shape.highByte >= 0) ? undefined : event;
+}
+
+/** Where the definitions of shapes in an event begin. */
+export function definitionsIn(bytes: Uint8Array, { marks }: MsgpackBatch): number[] {
+  const places = marks.map(({ from }) => from);
+  return places.filter((from) => bytes[from] === RECORD && bytes[from + 1] === EXTENSION_RECORD);
+}
+
+/** The columns of the event of an odd row; undefined: they may differ from those that it has in the frame. */
+export function readOddRow(request: ReadRequest, event: MsgpackBatch): EventColumns | undefined {
+  const alone = eventAlone(request.bytes, event, 0);
+  if (alone === undefined) return undefined;
+  const frame = new Uint8Array(1 + alone.length);
+  frame[0] = LIST_OF_ONE;
+  frame.set(alone, 1);
+  const columns = tolerant(() => readEvents({ ...request, bytes: frame }));
+  return columns?.count === 1 ? columns : undefined;
+}
+
+function tolerant<Result>(read: () => Result): Result | undefined {
   try {
-    return scanMsgpackBatch(bytes, true);
+    return read();
   } catch (error) {
     if (error instanceof WeirError) return undefined;
     throw error;

@@ -2,17 +2,16 @@
  * The columns that the plain reader fills. What nobody said to want beforehand (the decoded events, other fields) the reference
  * reads when somebody asks, from the frame's bytes, which must stay as they are for so long.
  */
-import type { MsgpackBatch } from "./event-batch.ts";
 import type { EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import type { FieldValue } from "./field-path.ts";
 import type { FrameBytes } from "./interner.ts";
-import { eventSlicer } from "./msgpack-slices.ts";
+import { sliceEvent } from "./msgpack-slices.ts";
 import { TextColumn } from "./text-column.ts";
 import { ACCEPTED } from "./verdicts.ts";
 
-/** Event time, start and length of the id, partition, verdict. */
-const NUMBER_BYTES_PER_ROW = 8 + 4 + 4 + 2 + 1;
+/** Event time, start and length of the id, start of the event, partition, verdict. */
+const NUMBER_BYTES_PER_ROW = 8 + 4 + 4 + 4 + 2 + 1;
 
 export class PlainColumns implements EventColumns {
   readonly count: number;
@@ -25,6 +24,10 @@ export class PlainColumns implements EventColumns {
   readonly eventTypes: string[];
   readonly eventTimesMs: Float64Array;
   readonly partitions: Uint16Array;
+  /** Where each event begins in the frame. */
+  readonly starts: Int32Array;
+  /** Where the definitions of record shapes begin, ascending. */
+  definitions: readonly number[] = [];
   readonly derived = new Map<object, unknown>();
   /** The wanted columns, by their number. */
   readonly wanted: FieldValue[][] = [];
@@ -34,7 +37,6 @@ export class PlainColumns implements EventColumns {
   readonly #refused: number[] = [];
   readonly #accepted = new Map<string, FieldValue[]>();
   #reference: EventColumns | undefined;
-  #slice: ((row: number) => Uint8Array) | undefined;
 
   constructor(request: ReadRequest, frame: FrameBytes, count: number, columnOf: ReadonlyMap<string, number>) {
     this.#request = request;
@@ -46,8 +48,9 @@ export class PlainColumns implements EventColumns {
     const starts = new Int32Array(numbers, count * 8, count);
     const lengths = new Int32Array(numbers, count * 12, count);
     this.eventIds = new TextColumn(frame.bytes, frame.view, starts, lengths);
-    this.partitions = new Uint16Array(numbers, count * 16, count);
-    this.verdicts = new Uint8Array(numbers, count * 18, count);
+    this.starts = new Int32Array(numbers, count * 16, count);
+    this.partitions = new Uint16Array(numbers, count * 20, count);
+    this.verdicts = new Uint8Array(numbers, count * 22, count);
     this.sessionIds = new Array<string>(count).fill("");
     this.userIds = new Array<string | undefined>(count).fill(undefined);
     this.eventTypes = new Array<string>(count).fill("");
@@ -113,14 +116,8 @@ export class PlainColumns implements EventColumns {
     return true;
   }
 
-  /** The frame was scanned, with marks: then `raw` need not do it again. */
-  useScan(batch: MsgpackBatch): void {
-    this.#slice = eventSlicer(this.#request.bytes, batch);
-  }
-
   raw(row: number): Uint8Array {
-    this.#slice ??= eventSlicer(this.#request.bytes);
-    return this.#slice(row);
+    return sliceEvent(this.#request.bytes, this.definitions, this.starts[row] ?? 0);
   }
 
   #read(): EventColumns {

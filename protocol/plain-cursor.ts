@@ -24,6 +24,9 @@ export class PlainCursor {
   /** The shapes that the frame has defined, by the low bits of their id. */
   protected readonly shapes = new Array<RecordKeys | undefined>(SHAPE_IDS).fill(undefined);
 
+  /** Where the definitions of shapes begin that were read. */
+  protected definitions: number[] = [];
+
   /** The text that `textAt` found last. */
   protected from = 0;
   /** Its bytes; or the entries of the map, record or list whose head was read last. */
@@ -35,6 +38,7 @@ export class PlainCursor {
     this.frame = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
     this.bytes = bytes;
     this.end = bytes.length;
+    this.definitions = [];
   }
 
   protected close(): void {
@@ -96,6 +100,7 @@ export class PlainCursor {
     const keys = this.registry.keysOf(this.bytes, at + 1, next);
     if (keys === undefined) return GIVE_UP;
     this.shapes[id & 0x3f] = keys;
+    this.definitions.push(at - 2);
     this.keys = keys;
     this.length = keys.names.length;
     return next;

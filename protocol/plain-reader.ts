@@ -15,7 +15,7 @@ import { readEvents, type ReadRequest } from "./event-reader.ts";
 import type { FieldValue } from "./field-path.ts";
 import { hashOf, Interner, isAscii, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
-import { OddRows } from "./odd-rows.ts";
+import { definitionsIn, readOddRow, scanOddRow, type OddRow } from "./odd-rows.ts";
 import { PlainColumns } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
 import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
@@ -74,7 +74,7 @@ class PlainReader extends PlainCursor {
   readonly #sessionHash = new SessionHash();
   readonly #sessions = new PendingIdentities();
   readonly #users = new PendingIdentities();
-  readonly #odd = new OddRows();
+  readonly #odd: OddRow[] = [];
 
   // The frame that is being read.
   #request: PlainRequest | undefined;
@@ -104,17 +104,15 @@ class PlainReader extends PlainCursor {
     this.#partitionMask = (partitionCount & (partitionCount - 1)) === 0 ? partitionCount - 1 : -1;
     this.#tree = this.#plans.treeOf(wanted);
     this.#sessionHash.setTenant(tenant);
-    if (this.#container() !== this.end || this.#columns === noColumns || !this.#readOddRows(request)) return undefined;
-    return this.#columns;
+    if (this.#container() !== this.end || this.#columns === noColumns) return undefined;
+    this.#columns.definitions = this.definitions;
+    return this.#readOddRows(request) ? this.#columns : undefined;
   }
 
   #readOddRows(request: PlainRequest): boolean {
-    const { rows, batch } = this.#odd;
-    if (batch === undefined) return true;
-    this.#columns.useScan(batch);
-    return rows.every((row) => {
-      const alone = this.#odd.read(request, row);
-      return alone !== undefined && this.#columns.takeRow(row, alone, batch.starts[row] ?? 0, batch.ends[row] ?? 0);
+    return this.#odd.every(({ row, event }) => {
+      const alone = readOddRow(request, event);
+      return alone !== undefined && this.#columns.takeRow(row, alone, event.starts[0] ?? 0, event.ends[0] ?? 0);
     });
   }
 
@@ -125,7 +123,7 @@ class PlainReader extends PlainCursor {
     this.#columns = noColumns;
     this.#ids = noColumns.eventIds;
     this.#wanted = noColumns.wanted;
-    this.#odd.clear();
+    this.#odd.length = 0;
   }
 
   #container(): number {
@@ -163,13 +161,16 @@ class PlainReader extends PlainCursor {
     this.#columns = new PlainColumns(this.#request, this.frame, count, this.#tree.columns);
     this.#wanted = this.#columns.wanted;
     this.#ids = this.#columns.eventIds;
+    const { starts } = this.#columns;
     this.#sessions.clear();
     this.#users.clear();
     for (let first = 0; first < count && at >= 0; first += ROWS_AT_ONCE) {
       const end = Math.min(count, first + ROWS_AT_ONCE);
       for (let row = first; row < end && at >= 0; row++) {
+        const definitionsBefore = this.definitions.length;
         const next = this.#event(at, row);
-        at = next >= 0 ? next : this.#oddEvent(at, row, count);
+        starts[row] = at;
+        at = next >= 0 ? next : this.#oddEvent(at, row, count, definitionsBefore);
       }
       if (at >= 0 && !this.#resolve(first, end)) return GIVE_UP;
     }
@@ -177,14 +178,16 @@ class PlainReader extends PlainCursor {
   }
 
   /** Passes an event that is not plain. */
-  #oddEvent(at: number, row: number, count: number): number {
-    if (!this.#odd.take(this.bytes, row, count, at)) return GIVE_UP;
+  #oddEvent(at: number, row: number, count: number, definitionsBefore: number): number {
+    this.definitions.length = definitionsBefore;
+    const event = scanOddRow(this.bytes, at, this.definitions, this.#odd.length, count);
+    if (event === undefined) return GIVE_UP;
+    this.#odd.push({ row, event });
     this.#sessions.forget(row);
     this.#users.forget(row);
     // What it defines holds for the events behind it.
-    const definitions = this.#odd.definitionsIn(this.bytes, row);
-    const isTaken = definitions?.every((from) => this.headAt(from, this.bytes[from] ?? NO_TOKEN) >= 0) ?? false;
-    return isTaken ? this.#odd.endOf(row) : GIVE_UP;
+    const isTaken = definitionsIn(this.bytes, event).every((from) => this.headAt(from, this.bytes[from] ?? NO_TOKEN) >= 0);
+    return isTaken ? (event.ends[0] ?? GIVE_UP) : GIVE_UP;
   }
 
   #resolve(first: number, end: number): boolean {

@@ -3,7 +3,7 @@
  * reports: the same ones give the same page and pictures, byte for byte.
  */
 import { BUSY } from "../compare.ts";
-import { formatFigure, ratioRows, textOf } from "../render.ts";
+import { aboutRows, formatFigure, ratioRows, textOf } from "../render.ts";
 import type { SavedReport } from "../results.ts";
 import { introductionOf, placeOf } from "./introductions.ts";
 import { renderSvg } from "./svg.ts";
@@ -54,8 +54,10 @@ function sectionOf(name: string, report: SavedReport, links: readonly string[]):
     `\`${report.command}\`, ${report.date.slice(0, 10)}, commit \`${report.commit}\`, Node ${report.versions["node"] ?? "?"}, on ${machine}${busy}.`,
     "",
     ...figuresTable(report),
+    ...aboutTable(report),
     ...(Object.keys(report.ratios).length === 0 ? [] : ["", "Medians of the ratios within rounds:", "", ...ratiosTable(report)]),
     ...links.flatMap((link) => ["", link]),
+    ...(report.notes ?? []).flatMap((note) => ["", `Note: ${note}`]),
     "",
     `Parameters: ${listed(report.parameters)}. Answers \`${report.answersHash}\`.`,
     "",
@@ -85,12 +87,17 @@ function figuresTable({ results }: SavedReport): string[] {
   );
 }
 
+function aboutTable({ results }: SavedReport): string[] {
+  const [header, ...rows] = aboutRows(results);
+  return header === undefined ? [] : ["", ...markdownTable(header, rows, "---")];
+}
+
 function ratiosTable({ ratios }: SavedReport): string[] {
   const [header = [], ...rows] = ratioRows(ratios, "");
   return markdownTable(header, rows);
 }
 
-function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[], rule = "---:"): string[] {
   const line = (cells: readonly string[]): string => `| ${cells.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`;
-  return [line(header), line(header.map((_, column) => (column === 0 ? "---" : "---:"))), ...rows.map(line)];
+  return [line(header), line(header.map((_, column) => (column === 0 ? "---" : rule))), ...rows.map(line)];
 }

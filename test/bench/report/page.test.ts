@@ -28,6 +28,8 @@ test("a page has a section for each report, in the known order, with its tables,
   // Fewer figures than results: figures are the columns.
   assert.match(markdown, /^\| {2}\| nsPerEvent \| bytes \|$/m);
   assert.match(markdown, /^\| b\\\|c \(1 round\) \| 100 \| 8 \|$/m);
+  assert.match(markdown, /^\| {2}\| durable \|\n\| --- \| --- \|\n\| a \| no \|$/m);
+  assert.match(markdown, /^Note: skipped e: it is not installed$/m);
   assert.deepEqual([...pictures.keys()], ["ingest-1.svg", "ingest-2.svg"]);
   for (const name of pictures.keys()) assert.ok(markdown.includes(`(${PICTURES}/${name})`), name);
 });
