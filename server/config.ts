@@ -83,8 +83,9 @@ const settings = {
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
   }),
-  partitions: integer(1, 1_000).default(16).meta({
-    description: "Units of state, fixed when the data folder is made. More of them spread over more threads and cost memory each",
+  partitions: integer(1, 1_000).default(8).meta({
+    description:
+      "Units of state, fixed when the data folder is made. More of them spread over more threads; each costs memory and time for every changed pane (an eighth more of a host for 16 than for 8)",
   }),
   hostThreads: integer(0, 256)
     .default(() => availableParallelism())

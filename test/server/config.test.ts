@@ -9,7 +9,7 @@ import { configurationMarkdown, errorsMarkdown } from "../../server/docs.ts";
 test("defaults", () => {
   const config = parseConfig({});
   assert.deepEqual([config.port, config.host, config.data, config.questdb], [7070, "127.0.0.1", "./data", "managed"]);
-  assert.equal(config.partitions, 16);
+  assert.equal(config.partitions, 8);
   assert.ok(config.hostThreads >= 1);
   assert.equal(config.paneRetentionMs, config.allowedLatenessMs);
   assert.equal(config.questdbJar, undefined);
