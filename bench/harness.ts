@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem, type as systemName } from "node:os";
 import { join } from "node:path";
 import { projectRoot } from "../test/support/project.ts";
+import type { BenchPlot } from "./plot.ts";
 import { medianFigures } from "./statistics.ts";
 
 export type Figures = Readonly<Record<string, number>>;
@@ -25,7 +26,7 @@ export interface BenchResult {
   readonly rounds: number;
   readonly figures: Figures;
   /** What must be known beside the figures, when contenders do not do the same work. */
-  readonly about?: Readonly<Record<string, string>>;
+  readonly about?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface BenchReport {
@@ -35,12 +36,14 @@ export interface BenchReport {
   readonly commit: string;
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly results: readonly BenchResult[];
-  /** Median of the ratios within rounds: the first contender's figure over the named one's. */
+  /** Median of the ratios within rounds: `figure: one / other`. */
   readonly ratios: Figures;
   /** Equal hashes: the runs answered the same. */
   readonly answersHash: string;
+  /** What `npm run bench -- report` draws; see `plot.ts`. */
+  readonly plots?: readonly BenchPlot[] | undefined;
   /** What the reader must know, such as who was left out. */
-  readonly notes?: readonly string[];
+  readonly notes?: readonly string[] | undefined;
 }
 
 export interface Contender {
@@ -49,11 +52,17 @@ export interface Contender {
   run(round: number): Promise<Figures>;
 }
 
-/** Every contender once a round, in turns. Figures are medians over the rounds. */
+export type Pair = readonly [one: string, other: string];
+
+/**
+ * Every contender once a round, in turns. Figures are medians over the rounds; ratios are taken within rounds, of the pairs that
+ * are named, or of the first contender to each other one.
+ */
 export async function alternate(
   contenders: readonly Contender[],
   rounds: number,
   progress: (line: string) => void,
+  pairs: readonly Pair[] = contenders.slice(1).map(({ name }) => [contenders[0]?.name ?? "", name]),
 ): Promise<{ results: BenchResult[]; ratios: Record<string, number> }> {
   const figures = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
@@ -63,23 +72,20 @@ export async function alternate(
     }
   }
   const results = contenders.map(({ name }) => ({ name, rounds, figures: medianFigures(figures.get(name) ?? []) }));
-  return { results, ratios: ratiosToFirst(contenders, figures) };
+  const ratios = pairs.map((pair) => ratiosOf(pair, figures.get(pair[0]) ?? [], figures.get(pair[1]) ?? []));
+  return { results, ratios: Object.assign({}, ...ratios) as Record<string, number> };
 }
 
-function ratiosToFirst(contenders: readonly Contender[], figures: ReadonlyMap<string, Figures[]>): Record<string, number> {
-  const [first, ...others] = contenders.map(({ name }) => name);
-  const own = figures.get(first ?? "") ?? [];
-  const ratios: Record<string, number> = {};
-  for (const other of others) {
-    const perRound = own.map((mine, round) => {
-      const theirs = figures.get(other)?.[round] ?? {};
-      return Object.fromEntries(
-        Object.keys(mine).map((name) => [`${name}: ${first} / ${other}`, (mine[name] ?? 0) / (theirs[name] ?? 0)]),
-      );
-    });
-    Object.assign(ratios, medianFigures(perRound));
-  }
-  return ratios;
+/** Of the figures that both have. */
+function ratiosOf([one, other]: Pair, ones: readonly Figures[], others: readonly Figures[]): Record<string, number> {
+  const perRound = ones.map((mine, round) => {
+    const theirs = others[round] ?? {};
+    const shared = Object.keys(mine).filter((name) => name in theirs);
+    return Object.fromEntries(
+      shared.map((name) => [`${name}: ${one} / ${other}`, (mine[name] ?? Number.NaN) / (theirs[name] ?? Number.NaN)]),
+    );
+  });
+  return medianFigures(perRound);
 }
 
 export function reportOf(

@@ -6,19 +6,21 @@
  */
 import { Packr } from "msgpackr";
 import { performance } from "node:perf_hooks";
-import { WebSocket } from "ws";
 import { encodePublish } from "../protocol/frames.ts";
-import { encodeTemplate, SEQ_BASE, stampFrame, type EncodedTemplate, type FrameEncoder } from "./frame-template.ts";
+import { encodeTemplates, SEQ_BASE, stampFrame, type EncodedTemplate, type FrameEncoder } from "./frame-template.ts";
+import { readNaiveAnswer, readWeirAnswer, type Answer, type AnswerReader } from "./load-ack.ts";
 import type { ClientCommand, ClientReply, Codec, LoadTarget, RunFigures, RunMode } from "./load-driver.ts";
+import { clientFrameHead, LoadSocket } from "./load-socket.ts";
 import { quantileOf } from "./statistics.ts";
-import { generateTemplates, type WorkloadParameters } from "./workload.ts";
+import { shareConnections, WorkloadPlan } from "./workload-plan.ts";
+import { primerEvents, type WorkloadParameters } from "./workload.ts";
 
 /** The credit of a new connection in docs/protocol.md. */
 const CREDIT_FRAMES = 8;
 const RESEND_AFTER_MS = 50;
 
-/** Sends the next frame of the workload, or the one of this `seq` again. */
-type SendFrame = (to: Connection, plannedMs: number, seq?: number) => void;
+/** Sends this frame of the run. */
+type SendFrame = (to: Connection, plannedMs: number, frame: number) => void;
 
 const mapPackr = new Packr({ useRecords: false });
 
@@ -33,19 +35,8 @@ function encoderOf(codec: Codec): FrameEncoder {
   }
 }
 
-interface Ack {
-  readonly t: string;
-  readonly seq?: number;
-  readonly totalEvents?: number;
-  readonly successfulEvents?: number;
-  readonly credit?: number;
-  readonly retryable?: boolean;
-  readonly code?: string;
-  readonly message?: string;
-}
-
 interface ConnectionEvents {
-  acked(latencyMs: number, ack: Ack): void;
+  acked(latencyMs: number, ack: Answer): void;
   /** The connection may send more. */
   credited(): void;
   /** Nothing of the frame counts; it is to be sent again. */
@@ -53,68 +44,76 @@ interface ConnectionEvents {
   failed(cause: Error): void;
 }
 
-/** One socket, its credit, and the planned times of its frames that are not acknowledged yet, by `seq`. */
+/** One socket of a tenant, its credit, and the planned times of its frames that are not acknowledged yet, by `seq`. */
 class Connection {
-  readonly #socket: WebSocket;
-  readonly #decode: (data: Buffer) => Ack;
-  readonly #events: ConnectionEvents;
+  readonly tenant: number;
+  readonly #read: AnswerReader;
   readonly #plannedMs = new Map<number, number>();
+  #socket: LoadSocket | undefined;
+  #events: ConnectionEvents | undefined;
   /** Frames that it may send now (docs/protocol.md); the naive server knows no credit. */
   credit: number;
 
-  constructor(socket: WebSocket, codec: Codec, events: ConnectionEvents) {
-    this.#socket = socket;
+  constructor(tenant: number, codec: Codec) {
+    this.tenant = tenant;
     this.credit = codec === "json" ? Number.POSITIVE_INFINITY : CREDIT_FRAMES;
-    this.#decode = codec === "json" ? (data) => JSON.parse(data.toString()) as Ack : (data) => mapPackr.unpack(data) as Ack;
+    this.#read = codec === "json" ? readNaiveAnswer : readWeirAnswer;
+  }
+
+  async open({ url, key, keys }: LoadTarget): Promise<void> {
+    this.#socket = await LoadSocket.open(url, keys?.[this.tenant] ?? key, {
+      message: (bytes, from, to) => this.#receive(bytes, from, to),
+      ended: (cause) => this.#events?.failed(cause),
+    });
+  }
+
+  listen(events: ConnectionEvents): void {
     this.#events = events;
-    socket.on("message", (data: Buffer) => this.#receive(data));
-    socket.on("error", (cause) => events.failed(cause));
-    socket.on("close", (code) => events.failed(new Error(`the server closed the connection: ${code}`)));
   }
 
   get inFlight(): number {
     return this.#plannedMs.size;
   }
 
-  send(seq: number, frame: Buffer, plannedMs: number, isText: boolean): void {
+  /** True: the buffer may be used again. */
+  send(seq: number, framed: Buffer, plannedMs: number): boolean {
     this.credit--;
     this.#plannedMs.set(seq, plannedMs);
-    this.#socket.send(frame, { binary: !isText });
+    return this.#socket?.send(framed) ?? true;
   }
 
-  #receive(data: Buffer): void {
-    const ack = this.#decode(data);
-    if (ack.t === "credit") {
-      this.credit += ack.credit ?? 0;
-      return this.#events.credited();
+  #receive(bytes: Buffer, from: number, to: number): void {
+    const answer = this.#read(bytes, from, to);
+    if (answer.kind === "credit") {
+      this.credit += answer.credit;
+      return this.#events?.credited();
     }
-    const isRefusal = ack.t === "error" && ack.retryable === true;
-    if (ack.t !== "ack" && !isRefusal)
-      return this.#events.failed(new Error(`the server answered ${ack.code ?? ack.t}: ${ack.message ?? ""}`));
-    const seq = ack.seq ?? -1;
+    if (answer.kind === "failed") return this.#events?.failed(new Error(`the server answered ${answer.reason}`));
+    const { seq } = answer;
     const plannedMs = this.#plannedMs.get(seq);
-    if (plannedMs === undefined) return this.#events.failed(new Error(`an answer without a frame: ${seq}`));
+    if (plannedMs === undefined) return this.#events?.failed(new Error(`an answer without a frame: ${seq}`));
     this.#plannedMs.delete(seq);
-    if (isRefusal) return this.#events.refused(seq, plannedMs);
-    this.credit += ack.credit ?? 1;
-    this.#events.acked(performance.now() - plannedMs, ack);
+    if (answer.kind === "refused") return this.#events?.refused(seq, plannedMs);
+    this.credit += answer.credit;
+    this.#events?.acked(performance.now() - plannedMs, answer);
   }
 }
 
-/** Sends the run's frames in order, from frame `nextFrame` on, over all connections. */
+/** Sends the run's frames, each tenant's in order, over the tenant's connections. */
 class LoadClient {
   readonly #templates: readonly EncodedTemplate[];
   readonly #workload: WorkloadParameters;
+  readonly #plan: WorkloadPlan;
   readonly #codec: Codec;
   #connections: readonly Connection[] = [];
-  #nextFrame = 0;
+  #framesSent = 0;
   #run: Run | undefined;
 
   constructor(workload: WorkloadParameters, codec: Codec) {
     this.#workload = workload;
     this.#codec = codec;
-    const encode = encoderOf(codec);
-    this.#templates = generateTemplates(workload).map((events) => encodeTemplate(events, encode));
+    this.#plan = new WorkloadPlan(workload);
+    this.#templates = encodeTemplates(workload, encoderOf(codec), clientFrameHead);
   }
 
   get frameBytes(): number {
@@ -122,26 +121,56 @@ class LoadClient {
   }
 
   async connect(target: LoadTarget): Promise<void> {
-    const opening = Array.from({ length: target.connections }, () => openSocket(target));
-    const sockets = await Promise.all(opening);
-    this.#connections = sockets.map((socket) => {
-      const connection: Connection = new Connection(socket, this.#codec, {
+    const { tenants } = this.#workload;
+    const keys = target.keys?.length ?? 1;
+    if (keys !== tenants) throw new Error(`the workload has ${tenants} tenants, the target ${keys} keys`);
+    this.#connections = shareConnections(target.connections, tenants).flatMap((count, tenant) =>
+      Array.from({ length: count }, () => new Connection(tenant, this.#codec)),
+    );
+    await Promise.all(this.#connections.map((connection) => connection.open(target)));
+    await Promise.all(Array.from({ length: tenants }, (_, tenant) => this.#prime(tenant)));
+    for (const connection of this.#connections) {
+      connection.listen({
         acked: (latencyMs, ack) => this.#run?.acked(connection, latencyMs, ack),
         credited: () => this.#run?.fill(connection),
         refused: (seq, plannedMs) => this.#run?.refused(connection, seq, plannedMs),
         failed: (cause) => this.#run?.fail(cause),
       });
-      return connection;
+    }
+  }
+
+  /** See `primerEvents`. Resolves when the frame is acknowledged. */
+  async #prime(tenant: number): Promise<void> {
+    const events = primerEvents(this.#workload, tenant);
+    const connection = this.#connections.find((each) => each.tenant === tenant);
+    if (events.length === 0 || connection === undefined) return;
+    const seq = SEQ_BASE - 1;
+    const frame = encoderOf(this.#codec)(seq, events);
+    const acked = new Promise<void>((resolve, reject) => {
+      const failed = (): void => reject(new Error("the first frame was not taken"));
+      connection.listen({
+        acked: (_latency, { totalEvents, duplicates, late, invalid }) =>
+          totalEvents === events.length && duplicates + late + invalid === 0 ? resolve() : failed(),
+        credited: () => undefined,
+        refused: failed,
+        failed: reject,
+      });
     });
+    const isText = this.#codec === "json";
+    connection.send(seq, Buffer.concat([clientFrameHead(frame.length, isText), frame]), performance.now());
+    await acked;
   }
 
   async run(frames: number, mode: RunMode): Promise<RunFigures> {
-    const run = new Run(frames, mode, this.#connections, (connection, plannedMs, seq = SEQ_BASE + this.#nextFrame++) => {
-      const index = seq - SEQ_BASE;
-      const template = this.#templates[index % this.#templates.length];
-      if (template === undefined) throw new Error("no templates");
-      connection.send(seq, stampFrame(template, index, this.#workload), plannedMs, template.isText);
+    const from = this.#framesSent;
+    this.#framesSent += frames;
+    const tenants = Array.from({ length: this.#workload.tenants }, (_, tenant) => {
+      const first = this.#plan.framesOf(tenant, from);
+      const end = this.#plan.framesOf(tenant, this.#framesSent);
+      const connections = this.#connections.filter((each) => each.tenant === tenant);
+      return { connections, next: first, end, frameOf: (ordinal: number) => this.#plan.frameOf(tenant, ordinal) };
     });
+    const run = new Run(from, frames, mode, tenants, (to, plannedMs, frame) => this.#sendFrame(to, plannedMs, frame));
     this.#run = run;
     const cpuBefore = process.cpuUsage();
     const figures = await run.done();
@@ -149,42 +178,45 @@ class LoadClient {
     this.#run = undefined;
     return { ...figures, clientCpuUs: cpu.user + cpu.system };
   }
+
+  #sendFrame(to: Connection, plannedMs: number, frame: number): void {
+    const template = this.#templates[frame % this.#templates.length];
+    if (template === undefined) throw new Error("no templates");
+    stampFrame(template, frame);
+    const isReusable = to.send(SEQ_BASE + frame, template.bytes, plannedMs);
+    if (!isReusable) template.bytes = Buffer.from(template.bytes);
+  }
 }
 
-function openSocket({ url, key }: LoadTarget): Promise<WebSocket> {
-  const socket = new WebSocket(url, {
-    perMessageDeflate: false,
-    ...(key === undefined ? {} : { headers: { authorization: `Bearer ${key}` } }),
-    // A mask of zeros is as valid as another and saves the generator, not the server, the work of masking.
-    generateMask: (mask) => mask.fill(0),
-  });
-  return new Promise((resolve, reject) => {
-    socket.once("error", reject);
-    socket.once("open", () => {
-      socket.off("error", reject);
-      resolve(socket);
-    });
-  });
+/** A tenant's part of a run: its frames by their ordinals, and what they go over. */
+interface TenantShare {
+  readonly connections: readonly Connection[];
+  next: number;
+  readonly end: number;
+  frameOf(ordinal: number): number;
 }
 
 class Run {
+  readonly #firstFrame: number;
   readonly #frames: number;
   readonly #mode: RunMode;
-  readonly #connections: readonly Connection[];
+  readonly #tenants: readonly TenantShare[];
   readonly #sendFrame: SendFrame;
   readonly #latencies: Float64Array;
-  #sent = 0;
   #acked = 0;
   #refused = 0;
-  #successfulEvents = 0;
-  #failedEvents = 0;
+  #events = 0;
+  #duplicates = 0;
+  #late = 0;
+  #invalid = 0;
   #resolve: () => void = () => undefined;
   #reject: (cause: Error) => void = () => undefined;
 
-  constructor(frames: number, mode: RunMode, connections: readonly Connection[], sendFrame: SendFrame) {
+  constructor(firstFrame: number, frames: number, mode: RunMode, tenants: readonly TenantShare[], sendFrame: SendFrame) {
+    this.#firstFrame = firstFrame;
     this.#frames = frames;
     this.#mode = mode;
-    this.#connections = connections;
+    this.#tenants = tenants;
     this.#sendFrame = sendFrame;
     this.#latencies = new Float64Array(frames);
   }
@@ -195,17 +227,26 @@ class Run {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (this.#mode.kind === "closed") for (const connection of this.#connections) this.fill(connection);
-    else this.#sendPlanned(startMs, this.#mode.framesPerSecond);
+    for (const tenant of this.#tenants) {
+      if (this.#mode.kind === "open") this.#sendPlanned(tenant, startMs, this.#mode.framesPerSecond);
+      else for (const connection of tenant.connections) this.fill(connection);
+    }
     await finished;
     const durationMs = performance.now() - startMs;
     this.#latencies.sort();
+    const failedEvents = this.#late + this.#invalid;
     return {
       frames: this.#frames,
       startedAtMs: performance.timeOrigin + startMs,
       durationMs,
-      successfulEvents: this.#successfulEvents,
-      failedEvents: this.#failedEvents,
+      successfulEvents: this.#events - failedEvents,
+      failedEvents,
+      verdicts: {
+        accepted: this.#events - failedEvents - this.#duplicates,
+        duplicate: this.#duplicates,
+        late: this.#late,
+        invalid: this.#invalid,
+      },
       refusedFrames: this.#refused,
       ackP50Ms: quantileOf(this.#latencies, 0.5),
       ackP99Ms: quantileOf(this.#latencies, 0.99),
@@ -213,10 +254,12 @@ class Run {
     };
   }
 
-  acked(connection: Connection, latencyMs: number, ack: Ack): void {
+  acked(connection: Connection, latencyMs: number, { totalEvents, duplicates, late, invalid }: Answer): void {
     this.#latencies[this.#acked++] = latencyMs;
-    this.#successfulEvents += ack.successfulEvents ?? 0;
-    this.#failedEvents += (ack.totalEvents ?? 0) - (ack.successfulEvents ?? 0);
+    this.#events += totalEvents;
+    this.#duplicates += duplicates;
+    this.#late += late;
+    this.#invalid += invalid;
     if (this.#acked === this.#frames) this.#resolve();
     else this.fill(connection);
   }
@@ -224,8 +267,10 @@ class Run {
   /** Closed loop: sends what the connection's credit and the mode allow. */
   fill(connection: Connection): void {
     if (this.#mode.kind !== "closed") return;
-    while (this.#sent < this.#frames && connection.credit > 0 && connection.inFlight < this.#mode.inFlight)
-      this.#send(connection, performance.now());
+    const tenant = this.#tenants[connection.tenant];
+    if (tenant === undefined) return;
+    while (tenant.next < tenant.end && connection.credit > 0 && connection.inFlight < this.#mode.inFlight)
+      this.#sendFrame(connection, performance.now(), tenant.frameOf(tenant.next++));
   }
 
   refused(connection: Connection, seq: number, plannedMs: number): void {
@@ -233,7 +278,7 @@ class Run {
     setTimeout(() => {
       // The credit that it went out with is its own still.
       connection.credit++;
-      this.#sendFrame(connection, plannedMs, seq);
+      this.#sendFrame(connection, plannedMs, seq - SEQ_BASE);
     }, RESEND_AFTER_MS);
   }
 
@@ -241,32 +286,32 @@ class Run {
     this.#reject(cause);
   }
 
-  /** Sends all frames that are due, then sleeps a millisecond. Frames beyond a connection's credit wait; their clock runs. */
-  #sendPlanned(startMs: number, framesPerSecond: number): void {
-    while (this.#sent < this.#frames) {
-      const plannedMs = startMs + (this.#sent * 1_000) / framesPerSecond;
-      const connection = this.#leastBusy();
+  /**
+   * Sends all frames of a tenant that are due, then sleeps a millisecond. The run's frames are due one after the other, at equal
+   * distances. Those beyond a connection's credit wait; their clock runs.
+   */
+  #sendPlanned(tenant: TenantShare, startMs: number, framesPerSecond: number): void {
+    while (tenant.next < tenant.end) {
+      const frame = tenant.frameOf(tenant.next);
+      const plannedMs = startMs + ((frame - this.#firstFrame) * 1_000) / framesPerSecond;
+      const connection = leastBusy(tenant.connections);
       if (connection === undefined || plannedMs > performance.now()) {
-        setTimeout(() => this.#sendPlanned(startMs, framesPerSecond), 1);
+        setTimeout(() => this.#sendPlanned(tenant, startMs, framesPerSecond), 1);
         return;
       }
-      this.#send(connection, plannedMs);
+      tenant.next++;
+      this.#sendFrame(connection, plannedMs, frame);
     }
   }
+}
 
-  /** Of those that have credit. */
-  #leastBusy(): Connection | undefined {
-    let least: Connection | undefined;
-    for (const each of this.#connections) {
-      if (each.credit > 0 && (least === undefined || each.inFlight < least.inFlight)) least = each;
-    }
-    return least;
+/** Of those that have credit. */
+function leastBusy(connections: readonly Connection[]): Connection | undefined {
+  let least: Connection | undefined;
+  for (const each of connections) {
+    if (each.credit > 0 && (least === undefined || each.inFlight < least.inFlight)) least = each;
   }
-
-  #send(connection: Connection, plannedMs: number): void {
-    this.#sent++;
-    this.#sendFrame(connection, plannedMs);
-  }
+  return least;
 }
 
 let client: LoadClient | undefined;

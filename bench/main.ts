@@ -1,17 +1,30 @@
-/** `npm run bench -- NAME [--small | --full] [--json] [--questdb]`: runs one bench and prints its report. See README.md here. */
+/**
+ * `npm run bench -- NAME [--small | --full] [--json] [--questdb]`: runs a bench, prints its report and keeps it in
+ * `bench/results/`. `report` writes docs/benchmarks.md from what is kept, `compare OLD NEW` compares two of those files.
+ * See README.md here.
+ */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
+import { join, relative } from "node:path";
+import { projectRoot } from "../test/support/project.ts";
+import { renderComparison } from "./compare.ts";
 import type { BenchOptions, BenchReport, BenchSize } from "./harness.ts";
 import { fairness } from "./load/fairness.ts";
+import { ingestBatches } from "./load/ingest-batches.ts";
 import { ingest, naiveIngest } from "./load/ingest.ts";
 import { latency } from "./load/latency.ts";
 import { overload } from "./load/overload.ts";
 import { peers } from "./load/peers.ts";
 import { recovery } from "./load/recovery.ts";
 import { renderReport } from "./render.ts";
+import { stopAll } from "./servers.ts";
+import { fileNameOf, readReport, readReports, saveReport, savedReportOf } from "./results.ts";
 
 type Bench = (options: BenchOptions, progress: (line: string) => void) => Promise<BenchReport>;
 
 const benches: Readonly<Record<string, { readonly about: string; readonly run: Bench }>> = {
   ingest: { about: "durable events/s, CPU and ack latency, against the naive server", run: ingest },
+  "ingest-batches": { about: "the same with frames of 1, 10, 100 and 1,000 events", run: ingestBatches },
   "naive-ingest": { about: "the naive server alone", run: naiveIngest },
   latency: { about: "age of a number at 10,000 events/s: ack, subscriber, with --questdb the warehouse", run: latency },
   fairness: { about: "what a noisy tenant does to a quiet one's ack latency", run: fairness },
@@ -23,9 +36,41 @@ const knownFlags: ReadonlySet<string> = new Set(["--small", "--full", "--json", 
 
 function usage(problem: string): never {
   const list = Object.entries(benches).map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`);
-  console.error([problem, "usage: npm run bench -- NAME [--small | --full] [--json] [--questdb]", ...list].join("\n"));
+  const lines = [
+    problem,
+    "usage: npm run bench -- NAME [--small | --full] [--json] [--questdb]",
+    ...list,
+    "       npm run bench -- report                       docs/benchmarks.md from bench/results/",
+    "       npm run bench -- compare OLD.json NEW.json    two of those results",
+  ];
+  console.error(lines.join("\n"));
   process.exit(2);
 }
+
+async function runBench(bench: Bench, flags: ReadonlySet<string>): Promise<void> {
+  const size: BenchSize = flags.has("small") ? "small" : flags.has("full") ? "full" : "normal";
+  const options = { size, flags };
+  const loadBefore = loadavg()[0] ?? 0;
+  const report = await bench(options, (line) => console.error(line));
+  const saved = savedReportOf(report, options, { date: new Date(), loadBefore });
+  if (size !== "small") console.error(`kept in ${relative(process.cwd(), saveReport(saved, fileNameOf(report.bench, flags)))}`);
+  console.log(flags.has("json") ? JSON.stringify(saved, null, 2) : renderReport(report));
+}
+
+async function writePage(): Promise<void> {
+  // Vega is only loaded where it is needed: benches must not share their memory with it.
+  const { PICTURES, renderPage } = await import("./report/page.ts");
+  const { markdown, pictures } = await renderPage(readReports());
+  const docs = join(projectRoot, "docs");
+  const folder = join(docs, PICTURES);
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) if (!pictures.has(name)) rmSync(join(folder, name));
+  for (const [name, svg] of pictures) writeFileSync(join(folder, name), svg);
+  writeFileSync(join(docs, "benchmarks.md"), markdown);
+  console.error(`docs/benchmarks.md and ${pictures.size} pictures are written`);
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void stopAll().finally(() => process.exit(130)));
 
 const args = process.argv.slice(2);
 const names = args.filter((argument) => !argument.startsWith("-"));
@@ -34,9 +79,10 @@ const unknown = flags.find((flag) => !knownFlags.has(flag));
 if (unknown !== undefined) usage(`unknown option ${unknown}`);
 const [name, ...more] = names;
 const bench = name === undefined ? undefined : benches[name];
-if (bench === undefined || more.length > 0)
-  usage(name === undefined ? "which bench?" : `no bench has the name ${names.join(" ")}`);
-
-const size: BenchSize = flags.includes("--small") ? "small" : flags.includes("--full") ? "full" : "normal";
-const report = await bench.run({ size, flags: new Set(flags.map((flag) => flag.slice(2))) }, (line) => console.error(line));
-console.log(flags.includes("--json") ? JSON.stringify(report, null, 2) : renderReport(report));
+if (name === "report" && more.length === 0) await writePage();
+else if (name === "compare" && more.length === 2) {
+  const [older = "", newer = ""] = more;
+  console.log(renderComparison(readReport(older), readReport(newer)));
+} else if (bench === undefined || more.length > 0) {
+  usage(name === undefined ? "which bench?" : `not understood: ${names.join(" ")}`);
+} else await runBench(bench.run, new Set(flags.map((flag) => flag.slice(2))));

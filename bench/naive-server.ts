@@ -1,14 +1,17 @@
 /**
  * What a team would write in an afternoon, and what Weir is compared with: ws, JSON, zod, maps with text keys.
- * It checks every event, drops ids that it has seen, counts and sums by minute, type and country, keeps distinct users by
- * minute, and acknowledges after aggregating. Nothing is durable: a crash loses everything.
+ * It does the work that Weir does: checks every event, refuses invalid and late ones, drops ids that it has seen, counts and sums
+ * by minute, type and country, keeps distinct users by minute, and acknowledges after aggregating; each tenant for itself.
+ * Nothing is durable: a crash loses everything, refused events are only counted. A key is the tenant's name, unchecked.
  * A program of its own: it reports `{port}` to its parent and answers `GET /answer` with events by type and country.
  */
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer, type WebSocket } from "ws";
 import { z } from "zod";
-import { sortAnswer, type AnswerRow } from "./workload.ts";
+import { ALLOWED_LATENESS_MS, sortAnswer, type AnswerRow } from "./workload.ts";
+
+const AHEAD_MS_MAX = 5 * 60_000;
 
 const text = z.string().min(1).max(256);
 const eventSchema = z.looseObject({
@@ -43,13 +46,31 @@ interface Pane {
   max: number;
 }
 
-const seenIds = new Set<string>();
-const panes = new Map<string, Pane>();
-const usersByMinute = new Map<number, Set<string>>();
-const sessions = new Map<string, { events: number; lastMs: number }>();
+class Tenant {
+  readonly seenIds = new Set<string>();
+  readonly panes = new Map<string, Pane>();
+  readonly usersByMinute = new Map<number, Set<string>>();
+  readonly sessions = new Map<string, { events: number; lastMs: number }>();
+  newestMs = 0;
+  refused = 0;
+}
 
-function aggregate(event: Event): void {
-  const timeMs = typeof event.timestamp === "number" ? event.timestamp : Date.parse(event.timestamp);
+const tenants = new Map<string, Tenant>();
+
+function tenantOf({ headers }: IncomingMessage): Tenant {
+  const name = headers.authorization ?? "";
+  const tenant = tenants.get(name) ?? new Tenant();
+  tenants.set(name, tenant);
+  return tenant;
+}
+
+function timeOf({ timestamp }: Event): number {
+  return typeof timestamp === "number" ? timestamp : Date.parse(timestamp);
+}
+
+function aggregate(tenant: Tenant, event: Event, timeMs: number): void {
+  const { panes, usersByMinute, sessions } = tenant;
+  tenant.newestMs = Math.max(tenant.newestMs, timeMs);
   const minute = Math.floor(timeMs / 60_000);
   const country = event.context.location?.country ?? "";
   const key = `${minute}|${event.eventType}|${country}`;
@@ -74,36 +95,44 @@ function aggregate(event: Event): void {
   }
 }
 
-function answer(socket: WebSocket, data: string): void {
-  const frame = frameSchema.parse(JSON.parse(data));
-  const results: object[] = [];
-  let failedEvents = 0;
-  for (const [index, input] of frame.events.entries()) {
-    const { success, data: event, error } = eventSchema.safeParse(input);
-    if (!success) {
-      failedEvents++;
-      results.push({ index, success: false, error: error.message });
-    } else if (seenIds.has(event.eventId)) {
-      results.push({ index, eventId: event.eventId, success: true, duplicate: true });
-    } else {
-      seenIds.add(event.eventId);
-      aggregate(event);
-    }
+/** undefined: counted. */
+function take(tenant: Tenant, input: unknown): object | undefined {
+  const { success, data: event, error } = eventSchema.safeParse(input);
+  if (!success) {
+    tenant.refused++;
+    return { success: false, code: "invalid", error: error.issues[0]?.message };
   }
-  const totalEvents = frame.events.length;
-  socket.send(
-    JSON.stringify({
-      t: "ack",
-      seq: frame.seq,
-      totalEvents,
-      successfulEvents: totalEvents - failedEvents,
-      failedEvents,
-      results,
-    }),
-  );
+  const { eventId } = event;
+  if (tenant.seenIds.has(eventId)) return { eventId, success: true, code: "duplicate" };
+  const timeMs = timeOf(event);
+  if (timeMs > Date.now() + AHEAD_MS_MAX) {
+    tenant.refused++;
+    return { eventId, success: false, code: "invalid", error: "in the future" };
+  }
+  if (timeMs < tenant.newestMs - ALLOWED_LATENESS_MS) {
+    tenant.refused++;
+    return { eventId, success: false, code: "late", error: "too late" };
+  }
+  tenant.seenIds.add(eventId);
+  aggregate(tenant, event, timeMs);
+  return undefined;
 }
 
-function eventsByTypeAndCountry(): AnswerRow[] {
+function answer(socket: WebSocket, tenant: Tenant, data: string): void {
+  const frame = frameSchema.parse(JSON.parse(data));
+  const results: object[] = [];
+  const refusedBefore = tenant.refused;
+  for (const [index, input] of frame.events.entries()) {
+    const result = take(tenant, input);
+    if (result !== undefined) results.push({ index, ...result });
+  }
+  const totalEvents = frame.events.length;
+  const failedEvents = tenant.refused - refusedBefore;
+  const successfulEvents = totalEvents - failedEvents;
+  socket.send(JSON.stringify({ t: "ack", seq: frame.seq, totalEvents, successfulEvents, failedEvents, results }));
+}
+
+function eventsByTypeAndCountry({ panes }: Tenant): AnswerRow[] {
   const totals = new Map<string, { eventType: string; country: string; count: number }>();
   for (const { eventType, country, count } of panes.values()) {
     const key = `${eventType}|${country}`;
@@ -114,11 +143,12 @@ function eventsByTypeAndCountry(): AnswerRow[] {
   return sortAnswer([...totals.values()]);
 }
 
-const http = createServer((_request, response) => {
-  response.setHeader("content-type", "application/json").end(JSON.stringify(eventsByTypeAndCountry()));
+const http = createServer((request, response) => {
+  response.setHeader("content-type", "application/json").end(JSON.stringify(eventsByTypeAndCountry(tenantOf(request))));
 });
-new WebSocketServer({ server: http, perMessageDeflate: false }).on("connection", (socket) => {
-  socket.on("message", (data: Buffer) => answer(socket, data.toString()));
+new WebSocketServer({ server: http, perMessageDeflate: false }).on("connection", (socket, request) => {
+  const tenant = tenantOf(request);
+  socket.on("message", (data: Buffer) => answer(socket, tenant, data.toString()));
 });
 http.listen(0, "127.0.0.1", () => process.send?.({ port: (http.address() as AddressInfo).port }));
 // The parent's end is the end of this server.

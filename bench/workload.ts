@@ -1,37 +1,47 @@
 /**
  * The canonical workload: synthetic events of the shape of samples/*.ndjson.gz (19 leaf fields, about 650 B as JSON) with
- * Zipf-distributed types, countries, sessions and users. The same seed gives the same events, byte for byte.
+ * Zipf-distributed tenants, types, countries, sessions and users; some are duplicates, late or invalid, in the places that
+ * `workload-plan.ts` says. The same seed gives the same events, byte for byte but for their times.
  *
- * A run repeats a pool of templates, each time with fresh event ids (`frame-template.ts`). `duplicatesPerFrame` events of frame
- * f are copies, id included, of events of frame f - 1:
- *
- *   frame f-1  [d d d . . . . A B C]      template (f-1) mod pool
- *   frame f    [A B C . . . . . . .]      template  f    mod pool; d = copies out of frame f-2
+ * A run repeats a pool of templates, each time with fresh event ids (`frame-template.ts`).
  */
 import { partitionOf } from "../protocol/partition-hash.ts";
+import { EVENT_KINDS, WorkloadPlan, type WorkloadMix } from "./workload-plan.ts";
 
-export interface WorkloadParameters {
+export interface WorkloadParameters extends WorkloadMix {
   readonly seed: number;
   readonly sessions: number;
   readonly users: number;
-  readonly templates: number;
-  readonly batch: number;
-  /** How many events of a frame repeat events of the frame before. */
-  readonly duplicatesPerFrame: number;
-  /** Event times lie in the `spreadMs` before this moment. */
+  /** Event times lie in the `spreadMs` before this moment; those of late events more than a week before it. */
   readonly nowMs: number;
   readonly spreadMs: number;
 }
 
-export const canonicalWorkload = {
+/** One tenant, and everything is accepted or a duplicate. */
+export const cleanWorkload = {
   seed: 1,
+  tenants: 1,
   sessions: 20_000,
   users: 8_000,
   templates: 500,
   batch: 100,
-  duplicatesPerFrame: 3,
+  duplicatesPer100: 3,
+  latePer100: 0,
+  invalidPer100: 0,
   spreadMs: 30_000,
 } as const satisfies Omit<WorkloadParameters, "nowMs">;
+
+/** What real clients send: several tenants, and events that must be refused. */
+export const canonicalWorkload = {
+  ...cleanWorkload,
+  tenants: 4,
+  latePer100: 2,
+  invalidPer100: 1,
+} as const satisfies Omit<WorkloadParameters, "nowMs">;
+
+/** Weir's `allowedLatenessMs` when nothing else is configured; the naive server's as well. */
+export const ALLOWED_LATENESS_MS = 7 * 86_400_000;
+const LATE_BY_MS = 86_400_000;
 
 export interface WorkloadEvent {
   readonly eventId: string;
@@ -133,22 +143,56 @@ function hex(value: number, digits: number): string {
 
 /** The events of every template, in slot order. Their ids are those of frames 0 .. templates - 1. */
 export function generateTemplates(parameters: WorkloadParameters): WorkloadEvent[][] {
-  const { seed, templates, batch, duplicatesPerFrame } = parameters;
+  const { seed, templates, batch, nowMs } = parameters;
+  const plan = new WorkloadPlan(parameters);
   const next = eventGenerator(parameters);
   const pool: WorkloadEvent[][] = [];
-  for (let frame = 0; frame < templates; frame++) {
+  let invalid = 0;
+  for (let template = 0; template < templates; template++) {
     const events: WorkloadEvent[] = [];
-    for (let slot = 0; slot < batch; slot++) events.push(next(eventIdOf(seed, frame * batch + slot)));
+    for (let slot = 0; slot < batch; slot++) {
+      const event = next(eventIdOf(seed, template * batch + slot));
+      const { kind } = plan.eventAt(template, slot);
+      if (kind === EVENT_KINDS.late) {
+        const ageMs = ALLOWED_LATENESS_MS + LATE_BY_MS + (nowMs - event.timestamp);
+        events.push({ ...event, timestamp: nowMs - ageMs });
+      } else if (kind === EVENT_KINDS.invalid) events.push(invalidated(event, invalid++));
+      else events.push(event);
+    }
     pool.push(events);
   }
-  for (const [frame, events] of pool.entries()) {
-    const previous = at(pool, (frame + templates - 1) % templates);
-    for (let slot = 0; slot < duplicatesPerFrame; slot++) {
-      events[slot] = { ...at(previous, batch - duplicatesPerFrame + slot), eventId: at(events, slot).eventId };
-    }
-  }
+  copyOriginals(pool, plan);
   return pool;
 }
+
+function copyOriginals(pool: readonly WorkloadEvent[][], plan: WorkloadPlan): void {
+  for (const [template, events] of pool.entries()) {
+    for (const [slot, { eventId }] of events.entries()) {
+      const { kind, originalTemplate, originalSlot } = plan.eventAt(template, slot);
+      if (kind === EVENT_KINDS.copy) events[slot] = { ...at(at(pool, originalTemplate), originalSlot), eventId };
+    }
+  }
+}
+
+/** As programs with a bug send them: a label that nobody filled in, or the time of a date that could not be read. */
+function invalidated(event: WorkloadEvent, index: number): WorkloadEvent {
+  return index % 2 === 0 ? { ...event, eventType: "" } : { ...event, timestamp: Number.NaN };
+}
+
+/**
+ * What each tenant sends first, in one frame, when the workload has late events: an event is late behind others of its tenant
+ * and partition, so there must be some. Events of distinct sessions, enough of them to reach every partition of a server.
+ */
+export function primerEvents(parameters: WorkloadParameters, tenant: number): WorkloadEvent[] {
+  if (parameters.latePer100 === 0) return [];
+  const next = eventGenerator({ ...parameters, seed: parameters.seed + 1_000 + tenant });
+  return Array.from({ length: PRIMER_EVENTS }, (_, index) => {
+    const sessionId = `${hex(parameters.seed >>> 0, 8)}-5e57-4000-8000-${hex(index, 12)}`;
+    return { ...next(`${hex(parameters.seed >>> 0, 8)}-0001-7000-8000-${hex(index, ID_NUMBER_DIGITS)}`), sessionId };
+  });
+}
+
+const PRIMER_EVENTS = 512;
 
 function eventGenerator({ seed, sessions, users, nowMs, spreadMs }: WorkloadParameters): (eventId: string) => WorkloadEvent {
   const random = randomFrom(seed);
@@ -200,9 +244,28 @@ function at<Item>(list: readonly Item[], index: number): Item {
   return item;
 }
 
-/** How many different event ids the frames 0 .. frames - 1 of a run hold. */
-export function distinctEvents(frames: number, { batch, duplicatesPerFrame }: WorkloadParameters): number {
-  return frames === 0 ? 0 : frames * batch - (frames - 1) * duplicatesPerFrame;
+/** How many events of frames 0 .. frames - 1 get which verdict. */
+export interface Verdicts {
+  readonly accepted: number;
+  readonly duplicate: number;
+  readonly late: number;
+  readonly invalid: number;
+}
+
+export function expectedVerdicts(frames: number, parameters: WorkloadParameters): Verdicts {
+  const counts = { accepted: 0, duplicate: 0, late: 0, invalid: 0 };
+  forEachPlanned(frames, parameters, ({ kind, accepted, uses }) => {
+    counts.accepted += accepted;
+    if (kind === EVENT_KINDS.copy) counts.duplicate += uses - accepted;
+    else if (kind === EVENT_KINDS.late) counts.late += uses;
+    else if (kind === EVENT_KINDS.invalid) counts.invalid += uses;
+  });
+  return counts;
+}
+
+/** How many different acceptable events the frames 0 .. frames - 1 of a run hold. */
+export function distinctEvents(frames: number, parameters: WorkloadParameters): number {
+  return expectedVerdicts(frames, parameters).accepted;
 }
 
 export interface AnswerRow {
@@ -211,24 +274,69 @@ export interface AnswerRow {
   readonly count: number;
 }
 
-/** What a correct server answers after frames 0 .. frames - 1: events by type and country, sorted. */
-export function expectedAnswer(pool: readonly WorkloadEvent[][], frames: number, parameters: WorkloadParameters): AnswerRow[] {
-  const counts = new Map<string, number>();
-  for (const [index, events] of pool.entries()) {
-    const uses = Math.floor((frames - index + pool.length - 1) / pool.length);
-    for (const [slot, { eventType, context }] of events.entries()) {
-      const isCopy = slot < parameters.duplicatesPerFrame;
-      // The copies in frame 0 have no original before them: they count.
-      const counted = isCopy ? (index === 0 && frames > 0 ? 1 : 0) : uses;
-      const key = `${eventType}\t${context.location.country}`;
-      if (counted > 0) counts.set(key, (counts.get(key) ?? 0) + counted);
-    }
+/** What a correct server answers after frames 0 .. frames - 1, for each tenant: events by type and country, sorted. */
+export function expectedAnswers(
+  pool: readonly (readonly WorkloadEvent[])[],
+  frames: number,
+  parameters: WorkloadParameters,
+): AnswerRow[][] {
+  const counts = Array.from({ length: parameters.tenants }, () => new Map<string, number>());
+  const add = (tenant: number, { eventType, context }: WorkloadEvent, count: number): void => {
+    const key = `${eventType}\t${context.location.country}`;
+    const own = at(counts, tenant);
+    if (count > 0) own.set(key, (own.get(key) ?? 0) + count);
+  };
+  for (let tenant = 0; tenant < parameters.tenants; tenant++) {
+    for (const event of primerEvents(parameters, tenant)) add(tenant, event, 1);
   }
+  forEachPlanned(frames, parameters, ({ tenant, template, slot, accepted }) =>
+    add(tenant, at(at(pool, template), slot), accepted),
+  );
+  return counts.map(rowsOf);
+}
+
+/** The same for a workload with one tenant. */
+export function expectedAnswer(
+  pool: readonly (readonly WorkloadEvent[])[],
+  frames: number,
+  parameters: WorkloadParameters,
+): AnswerRow[] {
+  if (parameters.tenants !== 1) throw new RangeError(`the workload has ${parameters.tenants} tenants`);
+  return at(expectedAnswers(pool, frames, parameters), 0);
+}
+
+function rowsOf(counts: ReadonlyMap<string, number>): AnswerRow[] {
   const rows = [...counts].map(([key, count]) => {
     const [eventType = "", country = ""] = key.split("\t");
     return { eventType, country, count };
   });
   return sortAnswer(rows);
+}
+
+interface PlannedUse {
+  readonly tenant: number;
+  readonly template: number;
+  readonly slot: number;
+  readonly kind: number;
+  readonly uses: number;
+  readonly accepted: number;
+}
+
+/** Every event of the pool, with how often it was sent in frames 0 .. frames - 1 and how often it must have been accepted. */
+function forEachPlanned(frames: number, parameters: WorkloadParameters, visit: (planned: PlannedUse) => void): void {
+  const plan = new WorkloadPlan(parameters);
+  for (let template = 0; template < parameters.templates; template++) {
+    const uses = plan.usesOf(template, frames);
+    const tenant = plan.tenantOf(template);
+    if (uses === 0) continue;
+    for (let slot = 0; slot < parameters.batch; slot++) {
+      const { kind, numbersBack } = plan.eventAt(template, slot);
+      // Copies at the very start have no original before them: they count.
+      const isOrphan = kind === EVENT_KINDS.copy && template * parameters.batch + slot < numbersBack;
+      const accepted = kind === EVENT_KINDS.fresh ? uses : isOrphan ? 1 : 0;
+      visit({ tenant, template, slot, kind, uses, accepted });
+    }
+  }
 }
 
 export function sortAnswer(rows: readonly AnswerRow[]): AnswerRow[] {

@@ -5,8 +5,8 @@
 import { alternate, reportOf, type BenchOptions, type BenchReport, type Figures } from "../harness.ts";
 import { LoadDriver, type RunMode } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
-import { canonicalWorkload, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { cleanWorkload, type WorkloadParameters } from "../workload.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { rounds: 1, seconds: 0.5, noisyTimes: 10, noisyConnections: 2 },
@@ -23,11 +23,11 @@ export async function fairness(options: BenchOptions, progress: (line: string) =
   progress("starting the server");
   const server = await WeirServer.start({ codec: "records", settings: { WEIR_QUESTDB: "off" } });
   const nowMs = Date.now();
-  const quietWorkload = { ...canonicalWorkload, batch: QUIET.batch, nowMs };
+  const quietWorkload = { ...cleanWorkload, batch: QUIET.batch, nowMs };
   const quiet = await startTenant(server, server.key, 1, quietWorkload);
   let quietFrames = 0;
   const noisyKey = await server.createKey("noisy");
-  const noisy = await startTenant(server, noisyKey, size.noisyConnections, { ...canonicalWorkload, nowMs });
+  const noisy = await startTenant(server, noisyKey, size.noisyConnections, { ...cleanWorkload, nowMs });
   try {
     const round = async (noisyMode: RunMode, noisyFramesPerSecond: number): Promise<Figures> => {
       const frames = Math.ceil(size.seconds * QUIET.framesPerSecond);

@@ -1,43 +1,33 @@
 /**
  * Durable ingest against the naive server: same events, same batch size, fresh processes in every round.
- * A round: warm up, closed loop at full load, open loop at half of the rate that the closed loop reached, then compare the
- * server's answer with what the frames must add up to; a wrong answer fails the run.
+ * A round: warm up, closed loop at full load, open loops at 10, 50 and 80% of the rate that the closed loop reached, then
+ * compare the server's answers with what the frames must add up to; a wrong answer or verdict fails the run.
  * Weir's ack means "on disk and aggregated"; the naive server's means "aggregated in memory".
+ *
+ * With `--questdb` there is a third Weir, whose warehouse writer runs beside it. The writer is a thread of the server's process,
+ * so its share of the CPU is the difference to the Weir without one: over the whole time until the warehouse has all events.
  */
-import { isDeepStrictEqual } from "node:util";
-import { alternate, reportOf, type BenchOptions, type BenchReport, type Contender, type Figures } from "../harness.ts";
-import { LoadDriver } from "../load-driver.ts";
+import { alternate, reportOf, type BenchOptions, type BenchReport, type BenchResult, type Contender } from "../harness.ts";
+import { barsOf, linesThrough, type BenchPlot } from "../plot.ts";
 import { startNaive, WeirServer, type BenchServer } from "../servers.ts";
-import { canonicalWorkload, expectedAnswer, generateTemplates, type WorkloadParameters } from "../workload.ts";
-
-export interface IngestSize {
-  readonly rounds: number;
-  readonly warmupFrames: number;
-  readonly closedFrames: number;
-  /** At half the rate of the closed loop. */
-  readonly openFrames: number;
-  readonly connections: number;
-  /** Frames in flight on each connection. */
-  readonly inFlight: number;
-}
+import { canonicalWorkload, type WorkloadParameters } from "../workload.ts";
+import { atLoad, LOADS, measureServer, type IngestSize } from "./measure-server.ts";
 
 const sizes: Record<BenchOptions["size"], IngestSize> = {
-  small: { rounds: 1, warmupFrames: 20, closedFrames: 100, openFrames: 50, connections: 2, inFlight: 4 },
-  normal: { rounds: 3, warmupFrames: 1_000, closedFrames: 10_000, openFrames: 5_000, connections: 16, inFlight: 32 },
-  full: { rounds: 5, warmupFrames: 2_000, closedFrames: 30_000, openFrames: 15_000, connections: 16, inFlight: 32 },
+  small: { rounds: 1, warmupFrames: 20, closedFrames: 100, connections: 4, inFlight: 4, templates: 50 },
+  normal: { rounds: 3, warmupFrames: 1_000, closedFrames: 6_000, connections: 16, inFlight: 32, templates: 500 },
+  full: { rounds: 5, warmupFrames: 2_000, closedFrames: 30_000, connections: 16, inFlight: 32, templates: 500 },
 };
 
 export async function ingest(options: BenchOptions, progress: (line: string) => void): Promise<BenchReport> {
   const size = sizes[options.size];
-  const settings = { WEIR_QUESTDB: options.flags.has("questdb") ? "managed" : "off" };
-  const weir = (codec: "records" | "maps") => () => WeirServer.start({ codec, settings });
-  return compareServers(
-    "ingest",
-    size,
-    settings,
-    { weir: weir("records"), "weir, maps": weir("maps"), naive: startNaive },
-    progress,
-  );
+  const weir = (codec: "records" | "maps", questdb = "off") => {
+    return () => WeirServer.start({ codec, settings: { WEIR_QUESTDB: questdb } });
+  };
+  const withWarehouse = options.flags.has("questdb") ? { "weir, QuestDB": weir("records", "managed") } : {};
+  const servers = { weir: weir("records"), "weir, maps": weir("maps"), ...withWarehouse, naive: startNaive };
+  const report = await compareServers("ingest", size, {}, servers, progress);
+  return { ...report, plots: plotsOf(report.results) };
 }
 
 /** The naive server alone: shows that the generator and the naive server agree, and how fast the two are here. */
@@ -52,18 +42,15 @@ export async function compareServers(
   servers: Readonly<Record<string, () => Promise<BenchServer>>>,
   progress: (line: string) => void,
 ): Promise<BenchReport> {
-  const workload = (round: number): WorkloadParameters => ({
-    ...canonicalWorkload,
-    seed: canonicalWorkload.seed + round,
-    nowMs: Date.now(),
-  });
+  const base = { ...canonicalWorkload, templates: size.templates };
+  const workload = (round: number): WorkloadParameters => ({ ...base, seed: base.seed + round, nowMs: Date.now() });
   const answers: unknown[] = [];
   const contenders = Object.entries(servers).map(([name, start]): Contender => ({
     name,
     run: async (round) => {
       const server = await start();
       try {
-        const { figures, answer } = await measure(server, size, workload(round));
+        const { figures, answer } = await measureServer(server, size, workload(round));
         answers[round] ??= answer;
         return figures;
       } finally {
@@ -72,58 +59,16 @@ export async function compareServers(
     },
   }));
   const { results, ratios } = await alternate(contenders, size.rounds, progress);
-  return reportOf(bench, { ...size, ...canonicalWorkload, ...settings }, results, ratios, answers);
+  return reportOf(bench, { ...size, ...base, ...settings }, results, ratios, answers);
 }
 
-async function measure(
-  server: BenchServer,
-  size: IngestSize,
-  workload: WorkloadParameters,
-): Promise<{ figures: Figures; answer: unknown }> {
-  const target = { url: server.streamUrl, codec: server.codec, connections: size.connections };
-  const { driver, frameBytes } = await LoadDriver.start(
-    server.key === undefined ? target : { ...target, key: server.key },
-    workload,
-  );
-  try {
-    const closedMode = { kind: "closed", inFlight: size.inFlight } as const;
-    await driver.run(size.warmupFrames, closedMode);
-    const cpuBeforeUs = server.cpuUs();
-    const closed = await driver.run(size.closedFrames, closedMode);
-    const closedCpuUs = server.cpuUs() - cpuBeforeUs;
-    const framesPerSecond = (closed.frames / closed.durationMs) * 500;
-    const openCpuBeforeUs = server.cpuUs();
-    const open = await driver.run(size.openFrames, { kind: "open", framesPerSecond });
-    const openCpuUs = server.cpuUs() - openCpuBeforeUs;
-    const frames = size.warmupFrames + closed.frames + open.frames;
-    const answer = await verify(server, frames, workload);
-    const closedEvents = closed.frames * workload.batch;
-    const figures = {
-      eventsPerSecond: (closedEvents / closed.durationMs) * 1_000,
-      serverCpuUsPerEvent: closedCpuUs / closedEvents,
-      ackP50Ms: closed.ackP50Ms,
-      ackP99Ms: closed.ackP99Ms,
-      halfLoadEventsPerSecond: (open.frames * workload.batch * 1_000) / open.durationMs,
-      halfLoadServerCpuUsPerEvent: openCpuUs / (open.frames * workload.batch),
-      halfLoadAckP50Ms: open.ackP50Ms,
-      halfLoadAckP99Ms: open.ackP99Ms,
-      bytesPerEvent: frameBytes / workload.batch,
-      clientCpuUsPerEvent: closed.clientCpuUs / closedEvents,
-    };
-    return { figures, answer };
-  } finally {
-    driver.stop();
-  }
-}
-
-/** Throws unless the server counted each distinct event once, under the right type and country. */
-export async function verify(server: BenchServer, frames: number, workload: WorkloadParameters): Promise<unknown> {
-  const expected = expectedAnswer(generateTemplates(workload), frames, workload);
-  const answered = await server.answer();
-  if (isDeepStrictEqual(answered, expected)) return expected;
-  const total = (rows: readonly { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
-  throw new Error(
-    `wrong answer after ${frames} frames: ${total(answered)} events in ${answered.length} series, ` +
-      `expected ${total(expected)} in ${expected.length}`,
-  );
+function plotsOf(results: readonly BenchResult[]): BenchPlot[] {
+  const load = { title: "load, % of the rate of the closed loop" };
+  const through = (figure: string): (readonly [string, number])[] => LOADS.map((share) => [atLoad(share, figure), share * 100]);
+  return [
+    barsOf("Events acknowledged at full load", "events/s", results, "eventsPerSecond"),
+    barsOf("CPU time of the server at full load", "us/event", results, "serverCpuUsPerEvent"),
+    linesThrough({ title: "Ack latency, p50", x: load, y: { title: "ms", log: true } }, results, through("AckP50Ms")),
+    linesThrough({ title: "Ack latency, p99", x: load, y: { title: "ms", log: true } }, results, through("AckP99Ms")),
+  ];
 }

@@ -11,8 +11,8 @@ import { reportOf, type BenchOptions, type BenchReport } from "../harness.ts";
 import { LoadDriver, type RunFigures } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
 import { quantileOf } from "../statistics.ts";
-import { canonicalWorkload, distinctEvents, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { cleanWorkload, distinctEvents, type WorkloadParameters } from "../workload.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { seconds: 0.5, eventsPerSecond: 2_000, batch: 20 },
@@ -26,7 +26,7 @@ export async function latency(options: BenchOptions, progress: (line: string) =>
   const size = sizes[options.size];
   const withWarehouse = options.flags.has("questdb");
   const settings = { WEIR_QUESTDB: withWarehouse ? "managed" : "off" };
-  const workload: WorkloadParameters = { ...canonicalWorkload, batch: size.batch, duplicatesPerFrame: 0, nowMs: Date.now() };
+  const workload: WorkloadParameters = { ...cleanWorkload, batch: size.batch, duplicatesPer100: 0, nowMs: Date.now() };
   progress("starting the server");
   const server = await WeirServer.start({ codec: "records", settings });
   const client = connect({ url: server.url, key: server.key });

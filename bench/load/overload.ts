@@ -11,8 +11,8 @@ import { reportOf, type BenchOptions, type BenchReport, type Figures } from "../
 import { LoadDriver, type RunFigures, type RunMode } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
 import { quantileOf } from "../statistics.ts";
-import { canonicalWorkload, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { cleanWorkload, type WorkloadParameters } from "../workload.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { frames: 200, overloadSeconds: 0.5, connections: 16, stormClients: 100 },
@@ -41,7 +41,7 @@ export async function overload(options: BenchOptions, progress: (line: string) =
         await watch.stop();
       }
     };
-    const workload = { ...canonicalWorkload, nowMs: Date.now() };
+    const workload = { ...cleanWorkload, nowMs: Date.now() };
     const driver = await start(server.key, FULL.connections, workload);
     progress("full load");
     const full = await measured(driver, size.frames, { kind: "closed", inFlight: FULL.inFlight });

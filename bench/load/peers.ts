@@ -14,9 +14,10 @@ import { LoadDriver } from "../load-driver.ts";
 import { thisMachine, type PeerMachine } from "../peers/machine.ts";
 import { PeerDriver } from "../peers/peer-driver.ts";
 import type { Peer, PeerServer } from "../peers/peer.ts";
+import { barsOf } from "../plot.ts";
 import { findPeers, registry } from "../peers/registry.ts";
 import { startNaive, WeirServer, type BenchServer } from "../servers.ts";
-import { canonicalWorkload, expectedAnswer, generateTemplates, type AnswerRow, type WorkloadParameters } from "../workload.ts";
+import { cleanWorkload, expectedAnswer, generateTemplates, type AnswerRow, type WorkloadParameters } from "../workload.ts";
 
 interface PeersSize {
   readonly rounds: number;
@@ -88,8 +89,8 @@ export async function comparePeers(
     name: entry.name,
     run: async (round) => {
       if (notStarted.has(entry.name)) return {};
-      const seed = canonicalWorkload.seed + round;
-      const workload = { ...canonicalWorkload, templates: size.templates, seed, nowMs: Date.now() };
+      const seed = cleanWorkload.seed + round;
+      const workload = { ...cleanWorkload, templates: size.templates, seed, nowMs: Date.now() };
       try {
         const { figures, answer, version } = await measure(entry, size, workload);
         versions.set(entry.name, version);
@@ -111,9 +112,13 @@ export async function comparePeers(
   const started = described.filter(({ name }) => !notStarted.has(name));
   const keptNames = started.flatMap(({ name }) => RATIO_FIGURES.map((figure) => `${figure}: ${entries[0]?.name} / ${name}`));
   const keptRatios = Object.fromEntries(Object.entries(ratios).filter(([name]) => keptNames.includes(name)));
-  const parameters = { ...size, ...canonicalWorkload, templates: size.templates, ...weirSettings };
+  const parameters = { ...size, ...cleanWorkload, templates: size.templates, ...weirSettings };
   const notes = [...skipped, ...notStarted.values()];
-  return { ...reportOf("peers", parameters, started, keptRatios, answers), notes };
+  const plots = [
+    barsOf("Events acknowledged at full load", "events/s", started, "eventsPerSecond"),
+    barsOf("CPU time of the server at full load", "us/event", started, "serverCpuUsPerEvent"),
+  ];
+  return { ...reportOf("peers", parameters, started, keptRatios, answers), notes, plots };
 }
 
 const weir: Entry = {
@@ -235,7 +240,7 @@ async function measure(
 /** Throws unless the contender counted what it was sent, under the right type and country. */
 async function verify(entry: Entry, subject: Subject, frames: number, workload: WorkloadParameters): Promise<AnswerRow[]> {
   // Without deduplication, an event that is sent again is one more.
-  const counting = entry.deduplicates ? workload : { ...workload, duplicatesPerFrame: 0 };
+  const counting = entry.deduplicates ? workload : { ...workload, duplicatesPer100: 0 };
   const expected = expectedAnswer(generateTemplates(workload), frames, counting);
   const answered = await subject.answer();
   if (isDeepStrictEqual(answered, expected)) return expected;

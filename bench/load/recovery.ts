@@ -7,8 +7,8 @@ import { medianFigures } from "../statistics.ts";
 import { reportOf, type BenchOptions, type BenchReport, type Figures } from "../harness.ts";
 import { LoadDriver } from "../load-driver.ts";
 import { WeirServer } from "../servers.ts";
-import { canonicalWorkload, type WorkloadParameters } from "../workload.ts";
-import { verify } from "./ingest.ts";
+import { cleanWorkload, type WorkloadParameters } from "../workload.ts";
+import { verify } from "./measure-server.ts";
 
 const sizes = {
   small: { frames: 100, rounds: 1 },
@@ -24,8 +24,8 @@ export async function recovery(options: BenchOptions, progress: (line: string) =
   const figures: Figures[] = [];
   const answers: unknown[] = [];
   for (let round = 0; round < rounds; round++) {
-    progress(`round ${round + 1}/${rounds}: ${frames * canonicalWorkload.batch} events, kill -9, start`);
-    const workload: WorkloadParameters = { ...canonicalWorkload, seed: canonicalWorkload.seed + round, nowMs: Date.now() };
+    progress(`round ${round + 1}/${rounds}: ${frames * cleanWorkload.batch} events, kill -9, start`);
+    const workload: WorkloadParameters = { ...cleanWorkload, seed: cleanWorkload.seed + round, nowMs: Date.now() };
     const server = await WeirServer.start({ codec: "records", settings });
     try {
       await fill(server, frames, workload);
@@ -40,7 +40,7 @@ export async function recovery(options: BenchOptions, progress: (line: string) =
     }
   }
   const results = [{ name: "weir", rounds, figures: medianFigures(figures) }];
-  return reportOf("recovery", { frames, ...canonicalWorkload, ...settings }, results, {}, answers);
+  return reportOf("recovery", { frames, ...cleanWorkload, ...settings }, results, {}, answers);
 }
 
 async function fill(server: WeirServer, frames: number, workload: WorkloadParameters): Promise<void> {

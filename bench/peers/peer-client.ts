@@ -5,6 +5,7 @@
  */
 import { performance } from "node:perf_hooks";
 import { quantileOf } from "../statistics.ts";
+import { WorkloadPlan } from "../workload-plan.ts";
 import { generateTemplates, type WorkloadParameters } from "../workload.ts";
 import type { PeerCommand, PeerReply, PeerRunFigures, PeerTarget } from "./peer-driver.ts";
 import type { PeerConnection, PeerLoad } from "./peer.ts";
@@ -12,7 +13,6 @@ import { peerNamed } from "./registry.ts";
 import { RequestTemplate } from "./request-template.ts";
 
 class PeerClient {
-  readonly #workload: WorkloadParameters;
   readonly #load: PeerLoad;
   readonly #templates: readonly RequestTemplate[];
   readonly #connections: readonly PeerConnection[];
@@ -20,9 +20,11 @@ class PeerClient {
 
   private constructor(target: PeerTarget, workload: WorkloadParameters, connections: readonly PeerConnection[]) {
     const { generator } = peerNamed(target.peer);
-    this.#workload = workload;
     this.#load = target.load;
-    this.#templates = generateTemplates(workload).map((events) => new RequestTemplate(events, generator));
+    const plan = new WorkloadPlan(workload);
+    this.#templates = generateTemplates(workload).map(
+      (events, template) => new RequestTemplate(events, plan.numbersBack(template), generator),
+    );
     this.#connections = connections;
   }
 
@@ -67,7 +69,7 @@ class PeerClient {
     while (frames.length < this.#load.framesPerRequest && this.#nextFrame < end) {
       const template = this.#templates[this.#nextFrame % this.#templates.length];
       if (template === undefined) throw new Error("no templates");
-      frames.push(template.stamp(this.#nextFrame++, this.#workload));
+      frames.push(template.stamp(this.#nextFrame++));
     }
     const [only] = frames;
     return frames.length === 1 && only !== undefined ? only : Buffer.concat(frames);

@@ -4,7 +4,7 @@
  * without one gets five bytes before it, which are cut off again before it is sent.
  */
 import { encodeTemplate, stampFrame, type EncodedTemplate } from "../frame-template.ts";
-import type { WorkloadEvent, WorkloadParameters } from "../workload.ts";
+import type { WorkloadEvent } from "../workload.ts";
 import type { PeerGenerator } from "./peer.ts";
 
 const SEQ_BYTES = 5;
@@ -15,17 +15,25 @@ export class RequestTemplate {
   readonly #parts: readonly EncodedTemplate[];
   readonly #bytes: Buffer;
 
-  constructor(events: readonly WorkloadEvent[], { ids, encode }: Pick<PeerGenerator, "ids" | "encode">) {
+  /** `numbersBack`: as the plan of the workload says of this template. */
+  constructor(
+    events: readonly WorkloadEvent[],
+    numbersBack: Float64Array,
+    { ids, encode }: Pick<PeerGenerator, "ids" | "encode">,
+  ) {
     const parts = encode(events);
     this.#bytes = Buffer.concat(parts);
     this.length = this.#bytes.length;
-    this.#parts = ids ? parts.map((part) => encodeTemplate(events, (seq) => withSeq(seq, part))) : [];
+    this.#parts = ids ? parts.map((part) => encodeTemplate(events, numbersBack, (seq) => withSeq(seq, part))) : [];
   }
 
   /** The bytes to send for frame number `frame` of the run; valid for good. */
-  stamp(frame: number, workload: WorkloadParameters): Buffer {
-    const [first = this.#bytes, ...others] = this.#parts.map((part) => stampFrame(part, frame, workload).subarray(SEQ_BYTES));
-    return others.length === 0 ? first : Buffer.concat([first, ...others]);
+  stamp(frame: number): Buffer {
+    const [first = this.#bytes, ...others] = this.#parts.map((part) => {
+      stampFrame(part, frame);
+      return part.bytes.subarray(SEQ_BYTES);
+    });
+    return this.#parts.length === 0 ? first : Buffer.concat([first, ...others]);
   }
 }
 

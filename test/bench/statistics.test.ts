@@ -40,3 +40,13 @@ test("contenders run in turns, and ratios are medians of the ratios within round
   );
   assert.deepEqual(ratios, { "speed: a / b": 2 });
 });
+
+test("ratios of pairs that are named, of the figures that both have", async () => {
+  const contender = (name: string, figures: Readonly<Record<string, number>>) => ({ name, run: async () => figures });
+  const contenders = [contender("a", { x: 1, y: 8 }), contender("b", { y: 2 }), contender("c", { x: 4, y: 4 })];
+  const { ratios } = await alternate(contenders, 2, () => undefined, [
+    ["a", "b"],
+    ["c", "a"],
+  ]);
+  assert.deepEqual(ratios, { "y: a / b": 4, "x: c / a": 4, "y: c / a": 0.5 });
+});
