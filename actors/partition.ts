@@ -24,6 +24,8 @@ export const SESSION_CHANGES = "session-changes";
 export const DEAD_LETTERS = "dead-letters";
 const META_KEY = ["partition"];
 const PREFIX_END = "\0";
+/** What `collect` writes into; it keeps the memory of the largest collection. */
+const writer = new ByteWriter(64 * 1024);
 
 export interface PartitionRules extends SessionRules {
   readonly dedupKey: DedupKey;
@@ -166,7 +168,7 @@ export class Partition {
       state.countAccepted();
       const metrics = [];
       for (const [name, panes] of state.metrics) {
-        const writer = new ByteWriter();
+        writer.clear();
         const count = panes.collect(writer);
         if (count > 0) metrics.push({ name, count, bytes: writer.finish() });
       }

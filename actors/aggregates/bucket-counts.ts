@@ -65,11 +65,17 @@ export class BucketCounts {
 
   static read(reader: ByteReader): BucketCounts {
     const state = new BucketCounts();
+    const buckets = reader.varint();
+    if (buckets === 0) return state;
+    state.#keys = new Array<number>(buckets).fill(0);
+    state.#counts = new Array<number>(buckets).fill(0);
     let key = -BUCKET_KEY_MAX;
-    for (let left = reader.varint(); left > 0; left--) {
+    for (; state.#buckets < buckets; state.#buckets++) {
       key += reader.varint();
-      state.add(key, reader.varint());
+      state.#keys[state.#buckets] = key;
+      state.#counts[state.#buckets] = reader.varint();
     }
+    if (buckets > SPARSE_BUCKETS) state.#turnDenseIfClose();
     return state;
   }
 

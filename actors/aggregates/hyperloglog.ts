@@ -79,6 +79,7 @@ export class HyperLogLog {
       state.#registers = reader.raw(REGISTERS).slice();
       return state;
     }
+    state.#slots = new Uint32Array(slotWordsFor(form));
     for (let left = form; left > 0; left--) {
       const low = reader.u32();
       state.#addSparse(reader.u32(), low);
@@ -152,6 +153,13 @@ export class HyperLogLog {
     new BigUint64Array(pairs.buffer).sort();
     return pairs;
   }
+}
+
+/** As `#growSlots` would have made them by then. */
+function slotWordsFor(hashes: number): number {
+  let words = hashes === 0 ? 0 : SLOT_WORDS_MIN;
+  while (hashes * 8 > words * 3) words *= 2;
+  return words;
 }
 
 /** The slot that holds the hash, or the free one where it belongs. There is always a free one. */
