@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- NAME [--small | --full] [--json] [--questdb]`: runs a bench, prints its report and keeps it in
+ * `npm run bench -- NAME [--small | --full] [--json] [--questdb] [--micro]`: runs a bench, prints its report and keeps it in
  * `bench/results/`. `report` writes docs/benchmarks.md from what is kept, `compare OLD NEW` compares two of those files.
  * See README.md here.
  */
@@ -10,12 +10,17 @@ import { projectRoot } from "../test/support/project.ts";
 import { renderComparison } from "./compare.ts";
 import type { BenchOptions, BenchReport, BenchSize } from "./harness.ts";
 import { fairness } from "./load/fairness.ts";
+import { fanout } from "./load/fanout.ts";
+import { hostile } from "./load/hostile.ts";
 import { ingestBatches } from "./load/ingest-batches.ts";
 import { ingest, naiveIngest } from "./load/ingest.ts";
 import { latency } from "./load/latency.ts";
 import { overload } from "./load/overload.ts";
 import { peers } from "./load/peers.ts";
+import { query } from "./load/query.ts";
 import { recovery } from "./load/recovery.ts";
+import { scale } from "./load/scale.ts";
+import { memory } from "./micro/memory.ts";
 import { renderReport } from "./render.ts";
 import { stopAll } from "./servers.ts";
 import { fileNameOf, readReport, readReports, saveReport, savedReportOf } from "./results.ts";
@@ -30,15 +35,20 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: B
   fairness: { about: "what a noisy tenant does to a quiet one's ack latency", run: fairness },
   overload: { about: "three times what it can take, and thousands of clients at once", run: overload },
   peers: { about: "what a team would take instead, of those installed here, on the same events", run: peers },
+  fanout: { about: "age of an event at each of up to 10,000 subscribers", run: fanout },
+  memory: { about: "bytes for each id, session, series and pane, and where they go", run: memory },
+  scale: { about: "CPU of an event over sessions, series, partitions and threads; --micro: the actors alone", run: scale },
+  hostile: { about: "frames made to be slow, and what they do to a quiet tenant", run: hostile },
+  query: { about: "the HTTP questions, alone and beside ingest", run: query },
   recovery: { about: "restart after kill -9 with a long journal", run: recovery },
 };
-const knownFlags: ReadonlySet<string> = new Set(["--small", "--full", "--json", "--questdb"]);
+const knownFlags: ReadonlySet<string> = new Set(["--small", "--full", "--json", "--questdb", "--micro"]);
 
 function usage(problem: string): never {
   const list = Object.entries(benches).map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`);
   const lines = [
     problem,
-    "usage: npm run bench -- NAME [--small | --full] [--json] [--questdb]",
+    "usage: npm run bench -- NAME [--small | --full] [--json] [--questdb] [--micro]",
     ...list,
     "       npm run bench -- report                       docs/benchmarks.md from bench/results/",
     "       npm run bench -- compare OLD.json NEW.json    two of those results",

@@ -26,7 +26,8 @@ export const introductions: Readonly<Record<string, Introduction>> = {
   query: { title: "Queries", text: "How fast questions are answered, live and from the warehouse." },
   recovery: { title: "Recovery", text: "From the start of the process to ready after `kill -9`, with a long journal." },
   warehouse: { title: "Warehouse", text: "How fast events reach QuestDB, and what that costs." },
-  scale: { title: "Scale", text: "What more host threads give." },
+  scale: { title: "Scale", text: "What an event costs with more sessions, series, partitions and threads." },
+  hostile: { title: "Frames made to be slow", text: "A quiet tenant beside one that chooses well what it sends." },
   memory: { title: "Memory", text: "Bytes for each session, id and series." },
   fairness: { title: "Fairness", text: "A quiet tenant's ack latency beside one that sends a hundred times its share." },
   overload: {
