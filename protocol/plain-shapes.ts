@@ -13,6 +13,8 @@ export interface RecordKeys {
   /** The list of keys as it stood in the frame. */
   readonly definition: Uint8Array;
   readonly hash: number;
+  /** A second hash, of another kind: lists that were made to share the first are told apart without comparing them. */
+  readonly check: number;
 }
 
 /** What a shape means at one place of an event. */
@@ -29,6 +31,8 @@ const SHAPES_MAX = 1_024;
 const KEYS_MAX = 256;
 const DEFINITION_BYTES_MAX = 8_192;
 const BUCKETS = 256;
+/** Lists of keys can be chosen to share a bucket: no search is longer than this, and the oldest is read anew. */
+const BUCKET_SHAPES_MAX = 16;
 
 export class ShapeRegistry {
   readonly #buckets: RecordKeys[][] = Array.from({ length: BUCKETS }, () => []);
@@ -42,14 +46,22 @@ export class ShapeRegistry {
   keysOf(bytes: Uint8Array, from: number, end: number): RecordKeys | undefined {
     if (end - from > DEFINITION_BYTES_MAX) return undefined;
     let hash = end - from;
-    for (let at = from; at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0;
+    let check = 0;
+    for (let at = from; at < end; at++) {
+      const byte = bytes[at] ?? 0;
+      hash = (Math.imul(hash, 31) + byte) | 0;
+      const mixed = Math.imul(check ^ byte, 0x9e3779b1);
+      check = (mixed << 13) | (mixed >>> 19);
+    }
     const bucket = this.#buckets[(hash ^ (hash >>> 16)) & (BUCKETS - 1)];
-    for (const keys of bucket ?? []) if (keys.hash === hash && isSame(keys.definition, bytes, from, end)) return keys;
+    for (const keys of bucket ?? []) {
+      if (keys.hash === hash && keys.check === check && isSame(keys.definition, bytes, from, end)) return keys;
+    }
     if (this.isFull) return undefined;
     const names = namesIn(bytes, from, end);
     if (names === undefined) return undefined;
-    const made = { number: this.#count++, names, keyBytes: end - from, definition: bytes.slice(from, end), hash };
-    bucket?.push(made);
+    const made = { number: this.#count++, names, keyBytes: end - from, definition: bytes.slice(from, end), hash, check };
+    if (bucket !== undefined && bucket.push(made) > BUCKET_SHAPES_MAX) bucket.shift();
     return made;
   }
 }

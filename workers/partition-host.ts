@@ -134,16 +134,24 @@ export class PartitionHost {
     await this.flush();
   }
 
-  /** The same, partition by partition with turns in between: no frame waits for all of it. */
-  async collectInTurns(): Promise<void> {
+  /** The same, partition by partition with turns in between: no frame waits for all of it. Resolves to the time that it took. */
+  async collectInTurns(elapsed: () => number): Promise<number> {
+    let busyMs = 0;
+    const timed = (work: () => void): void => {
+      const startedMs = elapsed();
+      work();
+      busyMs += elapsed() - startedMs;
+    };
     for (const partition of this.#partitions.values()) {
-      if (this.#failed) return;
-      const partials = partition.collect();
+      if (this.#failed) break;
+      let partials: readonly CollectedPartials[] = [];
+      timed(() => (partials = partition.collect()));
       if (partials.length === 0) continue;
-      this.#hold(() => this.#options.deliverPartials(partials));
+      this.#hold(() => timed(() => this.#options.deliverPartials(partials)));
       await new Promise<void>((resolve) => this.#soon(resolve));
     }
     await this.flush();
+    return busyMs;
   }
 
   /** Resolves when everything applied so far is on disk, and what was held back for that has left. */

@@ -127,12 +127,12 @@ export async function runHost(
     every(options.partialEveryMs, async () => {
       const startedMs = environment.elapsed();
       if (startedMs < restUntilMs) return;
-      await open.partitionHost.collectInTurns();
-      open.metricHost.refreshChannels(environment.now());
       // With very many changed panes, handing them on must not take the time from events.
-      const restMs = (environment.elapsed() - startedMs) * COLLECT_REST_FACTOR;
-      restUntilMs = startedMs + Math.min(restMs, COLLECT_REST_MS_MAX);
+      const busyMs = await open.partitionHost.collectInTurns(environment.elapsed);
+      restUntilMs = startedMs + Math.min(busyMs * COLLECT_REST_FACTOR, COLLECT_REST_MS_MAX);
     });
+    // More often than partials are handed on: those of other hosts come at any time.
+    every(Math.ceil(options.partialEveryMs / 2), () => open.metricHost.refreshChannels(environment.now()));
     every(ROWS_EVERY_MS, () => open.metricHost.writeRows());
     every(options.snapshotEveryMs, () => open.snapshots.take(environment.now()));
     const postStatus = (): void => line.post({ type: "status", status: statusOf(open, options, stageFigures(stages)) });
