@@ -8,7 +8,8 @@ import { hostOfPartition, type HostOptions } from "./host-options.ts";
 import { MetricHost, type MetricHostOptions } from "./metric-host.ts";
 import { PartitionHost, type PartitionHostOptions } from "./partition-host.ts";
 import { PoisonFrames } from "./poison.ts";
-import { recover, type ReplayProgress } from "./recover.ts";
+import { recover } from "./recover.ts";
+import type { ReplayProgress } from "./replay.ts";
 import { addSkipped, readSkipped } from "../storage/skipped-records.ts";
 import { Snapshots } from "./snapshots.ts";
 
@@ -69,6 +70,7 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
     readOther: (other, from) => environment.readJournal(pathOf(other), from),
     skippedOf: (journalHost) => readSkipped(pathOf(journalHost)),
     progress: deliveries.progress,
+    careful: again !== undefined,
   });
 
   const partitions = new Map(mine.map(({ partition }) => [partition.id, partition]));

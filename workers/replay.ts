@@ -1,0 +1,227 @@
+/**
+ * Applies journal records to partitions (promises 1, 2, 7), many frames at a time and partition by partition, as a host's turns
+ * do (`turn.ts`): a partition's ids, sessions and panes stay in the processor's cache for all rows of a turn.
+ *
+ *   records -> copied into the turn's memory -> read to columns -> (turn full) each partition takes its rows, in order -> ...
+ *
+ * Each partition sees the same sequence as record by record: partitions share nothing, and what is not a frame ends the turn.
+ * Every decision is compared with the verdict in the record: a difference means that the code or the state is wrong.
+ */
+import { assert } from "../protocol/assert.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
+import { limits } from "../protocol/limits.ts";
+import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import { partitionOf } from "../protocol/partition-hash.ts";
+import { readFrame } from "../protocol/plain-reader.ts";
+import type { DefinitionsRecord, FrameRecord } from "../protocol/records.ts";
+import { verdictOf } from "../protocol/verdicts.ts";
+import { fieldsOf } from "../actors/metric-plan.ts";
+import type { FrameFacts, Partition } from "../actors/partition.ts";
+import type { JournalEntry } from "../storage/ports.ts";
+import type { RecordMark } from "./poison.ts";
+import { openRecordAt } from "./sealed-record.ts";
+
+const NONE: ReadonlySet<number> = new Set();
+const POISONED = verdictOf("WEIR_FRAME_POISONED");
+
+export interface ReplayOptions {
+  /** Whose journal it is. */
+  readonly host: number;
+  /** Offsets of records that are left out. */
+  readonly skipped: ReadonlySet<number>;
+  /** `record` is set while a record is applied: where a failed replay stood. */
+  readonly progress?: ReplayProgress | undefined;
+  /** One record a turn: what fails at the end of a turn is then blamed on the right one. */
+  readonly careful?: boolean;
+}
+
+export interface ReplayProgress {
+  record?: RecordMark | undefined;
+}
+
+/** Applies records to those partitions that do not have them yet; returns how many there were. */
+export function replay(
+  entries: Iterable<JournalEntry>,
+  partitions: ReadonlyMap<PartitionId, Partition>,
+  partitionCount: number,
+  options: ReplayOptions = { host: 0, skipped: NONE },
+): number {
+  const { host, skipped, progress = {}, careful = false } = options;
+  const turn = new ReplayTurn(partitions, partitionCount, host, progress);
+  let replayed = 0;
+  for (const { offset, record: bytes } of entries) {
+    const kept = turn.keep(bytes);
+    // One that cannot be read is not blamed: nothing of it could be kept, so the host fails, and a start ends.
+    const record = openRecordAt(kept, host, offset, skipped.has(offset));
+    if (record === undefined) continue;
+    if (record.kind === "definitions") turn.define(record, offset);
+    else turn.add(skipped.has(offset) ? leftOut(record) : record, offset);
+    if (careful) turn.apply();
+    replayed++;
+  }
+  turn.apply();
+  return replayed;
+}
+
+/** The record as if its frame had been refused: its bytes become one dead letter. */
+function leftOut(record: FrameRecord): FrameRecord {
+  return { ...record, decodable: false, verdicts: Uint8Array.of(POISONED) };
+}
+
+/** Of each tenant, the metrics in force in these partitions. */
+export function definitionsOf(partitions: Iterable<Partition>): Map<TenantId, MetricDefinition[]> {
+  const definitions = new Map<TenantId, MetricDefinition[]>();
+  for (const partition of partitions) {
+    for (const [tenant, state] of partition.tenants) {
+      definitions.set(
+        tenant as TenantId,
+        [...state.metrics.values()].map((panes) => panes.plan.definition),
+      );
+    }
+  }
+  return definitions;
+}
+
+interface ReplayedFrame {
+  readonly record: FrameRecord;
+  readonly facts: FrameFacts;
+  /** undefined: nothing of it was taken. */
+  readonly columns: EventColumns | undefined;
+}
+
+/** Rows of one partition: frame and row in one number, so that the list holds small integers only. */
+const ROW_BITS = 14;
+const ROW_MASK = (1 << ROW_BITS) - 1;
+
+class ReplayTurn {
+  readonly #partitions: ReadonlyMap<PartitionId, Partition>;
+  readonly #partitionCount: number;
+  readonly #host: number;
+  readonly #progress: ReplayProgress;
+  /** The bytes of the turn's records: the journal's own are gone at its next step. */
+  readonly #memory = new Uint8Array(limits.replayTurnBytesMax);
+  #used = 0;
+  readonly #frames: ReplayedFrame[] = [];
+  /** By partition, what its rows are. */
+  readonly #rows: number[][];
+  readonly #fields = new Map<TenantId, readonly string[]>();
+
+  constructor(partitions: ReadonlyMap<PartitionId, Partition>, partitionCount: number, host: number, progress: ReplayProgress) {
+    this.#partitions = partitions;
+    this.#partitionCount = partitionCount;
+    this.#host = host;
+    this.#progress = progress;
+    this.#rows = Array.from({ length: partitionCount }, () => []);
+  }
+
+  /** A copy of the record that stays until the turn is applied; a full turn is applied first. */
+  keep(bytes: Uint8Array): Uint8Array {
+    if (this.#used + bytes.length > this.#memory.length || this.#frames.length >= limits.replayTurnFramesMax) this.apply();
+    if (bytes.length > this.#memory.length) return bytes.slice();
+    const kept = this.#memory.subarray(this.#used, this.#used + bytes.length);
+    kept.set(bytes);
+    this.#used += bytes.length;
+    return kept;
+  }
+
+  /** Comes behind all frames before it. */
+  define({ tenant, definitions }: DefinitionsRecord, offset: Offset): void {
+    this.apply();
+    this.#progress.record = { host: this.#host, offset };
+    this.#fields.delete(tenant);
+    for (const partition of this.#partitions.values()) {
+      if (partition.appliedOffset >= offset) continue;
+      partition.define(tenant, definitions);
+      partition.settle(tenant, offset);
+    }
+    this.#progress.record = undefined;
+  }
+
+  add(record: FrameRecord, offset: Offset): void {
+    this.#progress.record = { host: this.#host, offset };
+    const { tenant, ingestTimeMs, format, bytes, decodable, verdicts } = record;
+    const index = this.#frames.length;
+    const facts = { tenant, offset, ingestTimeMs, format };
+    if (decodable) {
+      const partitionCount = this.#partitionCount;
+      const columns = readFrame({ format, bytes, tenant, ingestTimeMs, partitionCount, wanted: this.#fieldsOf(tenant) });
+      assert(columns.count === verdicts.length, "a replayed frame has as many events as verdicts");
+      this.#frames.push({ record, facts, columns });
+      const { partitions, count } = columns;
+      for (let row = 0; row < count; row++) this.#rows[partitions[row] ?? 0]?.push((index << ROW_BITS) | row);
+    } else {
+      this.#frames.push({ record, facts, columns: undefined });
+      this.#rows[this.#keeperOf(record)]?.push(index << ROW_BITS);
+    }
+    this.#progress.record = undefined;
+  }
+
+  /** Brings the partitions up to all that was added. */
+  apply(): void {
+    if (this.#frames.length > 0) {
+      const tenants = new Set(this.#frames.map(({ facts }) => facts.tenant));
+      for (const [id, partition] of this.#partitions) {
+        const rows = this.#rows[id] ?? [];
+        if (rows.length === 0) continue;
+        this.#applyRows(rows, partition);
+        partition.endTurn(tenants);
+      }
+      this.#progress.record = undefined;
+      for (const rows of this.#rows) rows.length = 0;
+      this.#frames.length = 0;
+    }
+    this.#used = 0;
+  }
+
+  #applyRows(rows: readonly number[], partition: Partition): void {
+    for (let at = 0; at < rows.length;) {
+      const index = (rows[at] ?? 0) >> ROW_BITS;
+      const { record, facts, columns } = this.#frames[index] as ReplayedFrame;
+      let end = at + 1;
+      while (end < rows.length && (rows[end] ?? 0) >> ROW_BITS === index) end++;
+      if (partition.appliedOffset < facts.offset) {
+        this.#progress.record = { host: this.#host, offset: facts.offset };
+        if (columns === undefined) partition.refuseFrame(facts, record.verdicts[0] ?? 0, record.bytes);
+        else applyFrame(partition, facts, columns, record.verdicts, rows, at, end);
+        partition.settle(facts.tenant, facts.offset);
+      }
+      at = end;
+    }
+  }
+
+  #fieldsOf(tenant: TenantId): readonly string[] {
+    let fields = this.#fields.get(tenant);
+    if (fields === undefined) {
+      fields = fieldsOf(definitionsOf(this.#partitions.values()).get(tenant) ?? []);
+      this.#fields.set(tenant, fields);
+    }
+    return fields;
+  }
+
+  /**
+   * Which partition keeps a frame of which nothing was taken. A poisoned one may be a share that has no event of the usual
+   * partition; partition `h` is on host `h` whenever that host has a journal, whatever the number of hosts.
+   */
+  #keeperOf({ tenant, verdicts }: FrameRecord): number {
+    return verdicts[0] === POISONED ? this.#host : partitionOf(tenant, "", this.#partitionCount);
+  }
+}
+
+/** One frame's rows of a partition: those of `rows` from `from` to before `to`. */
+function applyFrame(
+  partition: Partition,
+  facts: FrameFacts,
+  columns: EventColumns,
+  verdicts: Uint8Array,
+  rows: readonly number[],
+  from: number,
+  to: number,
+): void {
+  for (let at = from; at < to; at++) {
+    const row = (rows[at] ?? 0) & ROW_MASK;
+    const verdict = partition.apply(facts, columns, row);
+    if (verdict === verdicts[row]) continue;
+    assert(false, `replay of record ${facts.offset}, event ${row}: ${verdict} is not the journaled verdict`);
+  }
+}
