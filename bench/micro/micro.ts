@@ -7,7 +7,7 @@ import { medianFigures } from "../statistics.ts";
 import { canonicalWorkload } from "../workload.ts";
 import { deduplicationWorks } from "./deduplication.ts";
 import { durableWorks } from "./durable.ts";
-import { microInput, type MicroPart } from "./part.ts";
+import { microInput, type MicroPart, type MicroWork } from "./part.ts";
 import { readerWorks } from "./reader.ts";
 import { sketchWorks } from "./sketches.ts";
 import { windowWorks } from "./windows.ts";
@@ -26,7 +26,8 @@ export async function micro(options: BenchOptions, progress: (line: string) => v
   const { frames, templates, rounds } = sizes[options.size];
   const workload = { ...canonicalWorkload, templates, nowMs: Date.now() };
   const input = microInput(workload, frames);
-  const works = (await Promise.all(parts.map((part) => part(input)))).flat();
+  const works: MicroWork[] = [];
+  for (const part of parts) works.push(...(await part(input)));
   const figures = works.map((): Figures[] => []);
   try {
     for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {

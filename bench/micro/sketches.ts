@@ -52,29 +52,27 @@ function sketching(
 
 function checkResult(name: AggregateName, finished: ReturnType<Aggregate<unknown>["finish"]>, values: readonly unknown[]): void {
   const [first] = finished;
+  const said = JSON.stringify(first);
   const total = values.length;
   const isNear = (value: unknown, truth: number, share: number): boolean =>
     typeof value === "number" && Math.abs(value - truth) <= share * Math.abs(truth);
   const { bound } = aggregates[name];
   switch (name) {
     case "count":
-      return check(first === total, `count ${String(first)} of ${total}`);
+      return check(first === total, `count ${said} of ${total}`);
     case "sum": {
       const cents = values.reduce<number>((sum, value) => sum + Math.round(Number(value) * 100), 0);
-      return check(isNear(first, cents / 100, 1e-12), `sum ${String(first)} of ${cents / 100}`);
+      return check(isNear(first, cents / 100, 1e-12), `sum ${said} of ${cents / 100}`);
     }
     case "quantiles": {
       const sorted = Float64Array.from(values.map(Number)).sort();
       const median = sorted[Math.ceil(total / 2) - 1] ?? Number.NaN;
-      return check(
-        bound.kind === "relative" && isNear(first, median, bound.value * 1.001),
-        `median ${String(first)} of ${median}`,
-      );
+      return check(bound.kind === "relative" && isNear(first, median, bound.value * 1.001), `median ${said} of ${median}`);
     }
     case "distinct": {
       const truth = new Set(values).size;
       const share = bound.kind === "standardError" ? bound.value * ERRORS_MAX : 0;
-      return check(isNear(first, truth, share), `${String(first)} of ${truth} distinct`);
+      return check(isNear(first, truth, share), `${said} of ${truth} distinct`);
     }
     case "topK": {
       const mostFrequent = "user-0";
