@@ -6,6 +6,8 @@ import { latency } from "./load/latency.ts";
 import { overload } from "./load/overload.ts";
 import { peers } from "./load/peers.ts";
 import { recovery } from "./load/recovery.ts";
+import { soak } from "./load/soak.ts";
+import { warehouse } from "./load/warehouse.ts";
 import { micro } from "./micro/micro.ts";
 import { path } from "./micro/path.ts";
 import { renderReport } from "./render.ts";
@@ -20,6 +22,8 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: B
   overload: { about: "three times what it can take, and thousands of clients at once", run: overload },
   peers: { about: "what a team would take instead, of those installed here, on the same events", run: peers },
   recovery: { about: "restart after kill -9 with a long journal", run: recovery },
+  soak: { about: "memory, latency and CPU over a long steady load", run: soak },
+  warehouse: { about: "how soon and how fast rows are in QuestDB, and after it was away", run: warehouse },
   micro: { about: "each piece of an event's path alone: ns/event", run: micro },
   path: { about: "where the time of an event goes, stage by stage in one thread", run: path },
 };

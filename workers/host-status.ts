@@ -1,4 +1,5 @@
 /** A host's figures as the gateway shows them in `/metrics` and `/readyz`. */
+import { getHeapStatistics } from "node:v8";
 import type { HostOptions } from "./host-options.ts";
 import type { OpenHost } from "./open-host.ts";
 import type { HostStatus } from "./ports.ts";
@@ -38,8 +39,11 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
       status.invalid += invalid;
     }
   }
+  const { used_heap_size: heapBytes, external_memory: externalBytes } = getHeapStatistics();
   return {
     ...status,
+    heapBytes,
+    externalBytes,
     watermarkMs: Number.isFinite(watermarkMs) ? watermarkMs : null,
     host: options.host,
     state: "running",

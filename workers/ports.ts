@@ -210,6 +210,9 @@ export interface HostStatus {
   readonly sessionsResident: number;
   readonly seriesPanes: number;
   readonly stateBytes: number;
+  /** Of the thread: V8's heap, and what its objects hold outside of it. With hosts in the main thread, that one's. */
+  readonly heapBytes: number;
+  readonly externalBytes: number;
   readonly rememberedIds: number;
   readonly channels: number;
   /** The highest event time of any tenant; null when there is none. */

@@ -235,6 +235,8 @@ export function hostStatus(state: HostStatus["state"]): HostStatus {
     sessionsResident: 1,
     seriesPanes: 1,
     stateBytes: 1,
+    heapBytes: 1,
+    externalBytes: 1,
     rememberedIds: 1,
     channels: 1,
     journalBytes: 1,
