@@ -1,6 +1,6 @@
 /** Figures of a server's `/metrics` page. */
 
-/** Sums over all labels, by name; histograms are left out. */
+/** Sums over all hosts, by name, or by name and step: `weir_recovery_seconds:read`. Histograms are left out. */
 export async function readMetrics(url: string): Promise<ReadonlyMap<string, number>> {
   const answer = await fetch(`${url}/metrics`);
   if (!answer.ok) throw new Error(`/metrics answered ${answer.status}`);
@@ -10,9 +10,11 @@ export async function readMetrics(url: string): Promise<ReadonlyMap<string, numb
 export function parseMetrics(page: string): ReadonlyMap<string, number> {
   const sums = new Map<string, number>();
   for (const line of page.split("\n")) {
-    const [, name, value] = /^(\w+)(?:\{.*\})? (\S+)$/.exec(line) ?? [];
+    const [, name, labels = "", value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
     if (name === undefined || name.endsWith("_bucket")) continue;
-    sums.set(name, (sums.get(name) ?? 0) + Number(value));
+    const [, step] = /\bstep="(\w+)"/.exec(labels) ?? [];
+    const key = step === undefined ? name : `${name}:${step}`;
+    sums.set(key, (sums.get(key) ?? 0) + Number(value));
   }
   return sums;
 }

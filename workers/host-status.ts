@@ -57,5 +57,6 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
     journalBytes: journal.sizeBytes(),
     snapshotMs: snapshots.lastDurationMs,
     stages,
+    recovery: { ...host.recovery },
   };
 }

@@ -2,6 +2,7 @@
  * What the gateway needs from the partition hosts, whether they run in worker threads or inline.
  * `hosts.ts` is the implementation; tests of the gateway may put a simpler one in its place.
  */
+import type { RecoveryTimes } from "./recovery-times.ts";
 import type { AggregateValue } from "../actors/aggregates/aggregate.ts";
 import type { ErrorCode } from "../protocol/error-codes.ts";
 import type { FrameFormat } from "../protocol/event-columns.ts";
@@ -228,6 +229,8 @@ export interface HostStatus {
   readonly duplicate: number;
   readonly late: number;
   readonly invalid: number;
+  /** Where the time of its last start went. */
+  readonly recovery: Readonly<RecoveryTimes>;
   /** Time spent in each stage of a turn since the start. */
   readonly stages: Readonly<Record<string, { totalMs: number; count: number; longestMs: number }>>;
 }

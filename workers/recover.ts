@@ -11,6 +11,7 @@ import type { Offset, TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import type { Partition, PartitionRules } from "../actors/partition.ts";
 import type { Journal, JournalEntry, Store } from "../storage/ports.ts";
+import type { RecoveryTimes } from "./recovery-times.ts";
 import { definitionsOf, replay, type ReplayOptions, type ReplayProgress } from "./replay.ts";
 
 const NONE: ReadonlySet<number> = new Set();
@@ -28,6 +29,9 @@ export interface RecoveryInput {
   readonly skippedOf?: (host: number) => ReadonlySet<number>;
   /** `record` is set while a record is applied: where a failed replay stood. */
   readonly progress?: ReplayProgress;
+  /** Told where the time went, by `elapsed`: milliseconds since some start. */
+  readonly times?: RecoveryTimes;
+  readonly elapsed?: () => number;
   /** A replay has failed before: one record at a time. */
   readonly careful?: boolean;
 }
@@ -41,10 +45,13 @@ export interface RecoveryResult {
 export async function recover(input: RecoveryInput): Promise<RecoveryResult> {
   let replayedRecords = 0;
   const inJournal = (host: number): ReplayOptions => {
-    const { progress, careful = false } = input;
-    return { host, skipped: input.skippedOf?.(host) ?? NONE, progress, careful };
+    const { progress, careful = false, times, elapsed } = input;
+    const skipped = input.skippedOf?.(host) ?? NONE;
+    return { host, skipped, progress, careful, times, ...(elapsed === undefined ? {} : { elapsed }) };
   };
+  const startedMs = input.elapsed?.() ?? 0;
   for (const { partition } of input.partitions) partition.restore();
+  if (input.times !== undefined) input.times.restoreMs = (input.elapsed?.() ?? 0) - startedMs;
   const byId = new Map(input.partitions.map(({ partition }) => [partition.id, partition]));
 
   const elsewhere = [...byId.values()].filter((partition) => partition.host !== input.host);

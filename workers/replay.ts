@@ -20,6 +20,7 @@ import { fieldsOf } from "../actors/metric-plan.ts";
 import type { FrameFacts, Partition } from "../actors/partition.ts";
 import type { JournalEntry } from "../storage/ports.ts";
 import type { RecordMark } from "./poison.ts";
+import type { RecoveryTimes } from "./recovery-times.ts";
 import { openRecordAt } from "./sealed-record.ts";
 
 const NONE: ReadonlySet<number> = new Set();
@@ -32,6 +33,10 @@ export interface ReplayOptions {
   readonly skipped: ReadonlySet<number>;
   /** `record` is set while a record is applied: where a failed replay stood. */
   readonly progress?: ReplayProgress | undefined;
+  /** Told how long reading and applying took, by `elapsed`. */
+  readonly times?: Pick<RecoveryTimes, "readMs" | "applyMs"> | undefined;
+  /** Milliseconds since some start. */
+  readonly elapsed?: () => number;
   /** One record a turn: what fails at the end of a turn is then blamed on the right one. */
   readonly careful?: boolean;
 }
@@ -48,7 +53,9 @@ export function replay(
   options: ReplayOptions = { host: 0, skipped: NONE },
 ): number {
   const { host, skipped, progress = {}, careful = false } = options;
-  const turn = new ReplayTurn(partitions, partitionCount, host, progress);
+  const { times, elapsed = () => 0 } = options;
+  const turn = new ReplayTurn(partitions, partitionCount, host, progress, elapsed);
+  const startedMs = elapsed();
   let replayed = 0;
   for (const { offset, record: bytes } of entries) {
     const kept = turn.keep(bytes);
@@ -61,6 +68,10 @@ export function replay(
     replayed++;
   }
   turn.apply();
+  if (times !== undefined) {
+    times.applyMs += turn.applyMs;
+    times.readMs += elapsed() - startedMs - turn.applyMs;
+  }
   return replayed;
 }
 
@@ -99,6 +110,8 @@ class ReplayTurn {
   readonly #partitionCount: number;
   readonly #host: number;
   readonly #progress: ReplayProgress;
+  readonly #elapsed: () => number;
+  applyMs = 0;
   /** The bytes of the turn's records: the journal's own are gone at its next step. */
   readonly #memory = new Uint8Array(limits.replayTurnBytesMax);
   #used = 0;
@@ -107,7 +120,14 @@ class ReplayTurn {
   readonly #rows: number[][];
   readonly #fields = new Map<TenantId, readonly string[]>();
 
-  constructor(partitions: ReadonlyMap<PartitionId, Partition>, partitionCount: number, host: number, progress: ReplayProgress) {
+  constructor(
+    partitions: ReadonlyMap<PartitionId, Partition>,
+    partitionCount: number,
+    host: number,
+    progress: ReplayProgress,
+    elapsed: () => number,
+  ) {
+    this.#elapsed = elapsed;
     this.#partitions = partitions;
     this.#partitionCount = partitionCount;
     this.#host = host;
@@ -160,6 +180,7 @@ class ReplayTurn {
   /** Brings the partitions up to all that was added. */
   apply(): void {
     if (this.#frames.length > 0) {
+      const startedMs = this.#elapsed();
       const tenants = new Set(this.#frames.map(({ facts }) => facts.tenant));
       for (const [id, partition] of this.#partitions) {
         const rows = this.#rows[id] ?? [];
@@ -170,6 +191,7 @@ class ReplayTurn {
       this.#progress.record = undefined;
       for (const rows of this.#rows) rows.length = 0;
       this.#frames.length = 0;
+      this.applyMs += this.#elapsed() - startedMs;
     }
     this.#used = 0;
   }

@@ -235,6 +235,7 @@ export function hostStatus(state: HostStatus["state"]): HostStatus {
     sessionsResident: 1,
     seriesPanes: 1,
     stateBytes: 1,
+    recovery: { openMs: 1, restoreMs: 1, readMs: 1, applyMs: 1, collectMs: 1 },
     heapBytes: 1,
     externalBytes: 1,
     rememberedIds: 1,
