@@ -65,7 +65,8 @@ export class WeirServer implements BenchServer {
 
   static async start(options: WeirOptions): Promise<WeirServer> {
     const data = await mkdtemp(join(tmpdir(), "weir-bench-"));
-    const key = await createKey(data, "bench");
+    // It makes the data directory: the number of partitions is fixed from here on.
+    const key = await createKey(data, "bench", options.settings);
     const server = new WeirServer(options, data, await freePort(), key);
     await server.start();
     return server;
@@ -81,7 +82,7 @@ export class WeirServer implements BenchServer {
 
   /** A key of another tenant. */
   createKey(tenant: string): Promise<string> {
-    return createKey(this.#data, tenant);
+    return createKey(this.#data, tenant, this.#settings);
   }
 
   /** Starts the process and resolves when it is ready to take events. */
@@ -147,9 +148,11 @@ export class WeirServer implements BenchServer {
 
 const weirProgram = fileURLToPath(new URL("../cli/weir.js", import.meta.url));
 
-async function createKey(data: string, tenant: string): Promise<string> {
+async function createKey(data: string, tenant: string, settings: WeirOptions["settings"]): Promise<string> {
   const options = ["--data", data, "--tenant", tenant, "--scopes", "write,read,admin", "--json"];
-  const { stdout } = await promisify(execFile)(process.execPath, [weirProgram, "keys", "create", ...options]);
+  const { stdout } = await promisify(execFile)(process.execPath, [weirProgram, "keys", "create", ...options], {
+    env: { ...process.env, ...settings },
+  });
   return (JSON.parse(stdout) as { key: string }).key;
 }
 
