@@ -101,9 +101,33 @@ interface ReplayedFrame {
   readonly columns: EventColumns | undefined;
 }
 
-/** Rows of one partition: frame and row in one number, so that the list holds small integers only. */
-const ROW_BITS = 14;
-const ROW_MASK = (1 << ROW_BITS) - 1;
+/** The rows of a turn that belong to one partition, frame by frame. */
+class PartitionRows {
+  rows = new Int32Array(1_024);
+  count = 0;
+  /** Which frames there are rows of, by their index in the turn, and where those of each begin. */
+  readonly frames: number[] = [];
+  readonly starts: number[] = [];
+
+  add(frame: number, row: number): void {
+    if (this.frames.at(-1) !== frame) {
+      this.frames.push(frame);
+      this.starts.push(this.count);
+    }
+    if (this.count === this.rows.length) {
+      const grown = new Int32Array(this.count * 2);
+      grown.set(this.rows);
+      this.rows = grown;
+    }
+    this.rows[this.count++] = row;
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.frames.length = 0;
+    this.starts.length = 0;
+  }
+}
 
 class ReplayTurn {
   readonly #partitions: ReadonlyMap<PartitionId, Partition>;
@@ -116,8 +140,7 @@ class ReplayTurn {
   readonly #memory = new Uint8Array(limits.replayTurnBytesMax);
   #used = 0;
   readonly #frames: ReplayedFrame[] = [];
-  /** By partition, what its rows are. */
-  readonly #rows: number[][];
+  readonly #rows: readonly PartitionRows[];
   readonly #fields = new Map<TenantId, readonly string[]>();
 
   constructor(
@@ -132,7 +155,7 @@ class ReplayTurn {
     this.#partitionCount = partitionCount;
     this.#host = host;
     this.#progress = progress;
-    this.#rows = Array.from({ length: partitionCount }, () => []);
+    this.#rows = Array.from({ length: partitionCount }, () => new PartitionRows());
   }
 
   /** A copy of the record that stays until the turn is applied; a full turn is applied first. */
@@ -169,10 +192,10 @@ class ReplayTurn {
       assert(columns.count === verdicts.length, "a replayed frame has as many events as verdicts");
       this.#frames.push({ record, facts, columns });
       const { partitions, count } = columns;
-      for (let row = 0; row < count; row++) this.#rows[partitions[row] ?? 0]?.push((index << ROW_BITS) | row);
+      for (let row = 0; row < count; row++) this.#rows[partitions[row] ?? 0]?.add(index, row);
     } else {
       this.#frames.push({ record, facts, columns: undefined });
-      this.#rows[this.#keeperOf(record)]?.push(index << ROW_BITS);
+      this.#rows[this.#keeperOf(record)]?.add(index, 0);
     }
     this.#progress.record = undefined;
   }
@@ -183,32 +206,34 @@ class ReplayTurn {
       const startedMs = this.#elapsed();
       const tenants = new Set(this.#frames.map(({ facts }) => facts.tenant));
       for (const [id, partition] of this.#partitions) {
-        const rows = this.#rows[id] ?? [];
-        if (rows.length === 0) continue;
+        const rows = this.#rows[id];
+        if (rows === undefined || rows.count === 0) continue;
         this.#applyRows(rows, partition);
         partition.endTurn(tenants);
       }
       this.#progress.record = undefined;
-      for (const rows of this.#rows) rows.length = 0;
+      for (const rows of this.#rows) rows.clear();
       this.#frames.length = 0;
       this.applyMs += this.#elapsed() - startedMs;
     }
     this.#used = 0;
   }
 
-  #applyRows(rows: readonly number[], partition: Partition): void {
-    for (let at = 0; at < rows.length;) {
-      const index = (rows[at] ?? 0) >> ROW_BITS;
-      const { record, facts, columns } = this.#frames[index] as ReplayedFrame;
-      let end = at + 1;
-      while (end < rows.length && (rows[end] ?? 0) >> ROW_BITS === index) end++;
-      if (partition.appliedOffset < facts.offset) {
-        this.#progress.record = { host: this.#host, offset: facts.offset };
-        if (columns === undefined) partition.refuseFrame(facts, record.verdicts[0] ?? 0, record.bytes);
-        else applyFrame(partition, facts, columns, record.verdicts, rows, at, end);
-        partition.settle(facts.tenant, facts.offset);
+  #applyRows({ rows, count, frames, starts }: PartitionRows, partition: Partition): void {
+    for (let run = 0; run < frames.length; run++) {
+      const { record, facts, columns } = this.#frames[frames[run] ?? 0] as ReplayedFrame;
+      // It has it already: its snapshot covers the record.
+      if (partition.appliedOffset >= facts.offset) continue;
+      this.#progress.record = { host: this.#host, offset: facts.offset };
+      if (columns === undefined) {
+        partition.refuseFrame(facts, record.verdicts[0] ?? 0, record.bytes);
+      } else {
+        const from = starts[run] ?? 0;
+        const to = starts[run + 1] ?? count;
+        partition.applyRows(facts, columns, rows, from, to);
+        checkVerdicts(record.verdicts, columns, facts.offset, rows.subarray(from, to));
       }
-      at = end;
+      partition.settle(facts.tenant, facts.offset);
     }
   }
 
@@ -230,20 +255,10 @@ class ReplayTurn {
   }
 }
 
-/** One frame's rows of a partition: those of `rows` from `from` to before `to`. */
-function applyFrame(
-  partition: Partition,
-  facts: FrameFacts,
-  columns: EventColumns,
-  verdicts: Uint8Array,
-  rows: readonly number[],
-  from: number,
-  to: number,
-): void {
-  for (let at = from; at < to; at++) {
-    const row = (rows[at] ?? 0) & ROW_MASK;
-    const verdict = partition.apply(facts, columns, row);
-    if (verdict === verdicts[row]) continue;
-    assert(false, `replay of record ${facts.offset}, event ${row}: ${verdict} is not the journaled verdict`);
+/** What the replay has decided for some rows of a frame is what its record says. */
+function checkVerdicts(journaled: Uint8Array, { verdicts }: EventColumns, offset: Offset, rows: Int32Array): void {
+  for (const row of rows) {
+    if (verdicts[row] === journaled[row]) continue;
+    assert(false, `replay of record ${offset}, event ${row}: ${verdicts[row]} is not the journaled verdict`);
   }
 }
