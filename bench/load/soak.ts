@@ -127,7 +127,16 @@ class SoakLoad {
       );
       const driver = await this.#nextDriver();
       const { figures } = await sampleOf(this.#server);
-      const said = ["rssMiB", "heapMiB", "externalMiB", "journalMiB", "rememberedIds", "panes", "sessions"];
+      const said = [
+        "rssMiB",
+        "hostHeapMiB",
+        "hostExternalMiB",
+        "mainHeapMiB",
+        "mainExternalMiB",
+        "journalMiB",
+        "rememberedIds",
+        "panes",
+      ];
       this.#progress(said.map((name) => `${name} ${Math.round(figures[name] ?? Number.NaN)}`).join(", "));
       try {
         const cpuBeforeUs = this.#server.cpuUs();
@@ -177,8 +186,10 @@ async function sampleOf(server: WeirServer): Promise<Sample> {
   const of = (name: string): number => metrics.get(name) ?? Number.NaN;
   const figures = {
     rssMiB: server.memoryBytes() / MIB,
-    heapMiB: of("weir_host_heap_bytes") / MIB,
-    externalMiB: of("weir_host_external_bytes") / MIB,
+    hostHeapMiB: of("weir_host_heap_bytes") / MIB,
+    hostExternalMiB: of("weir_host_external_bytes") / MIB,
+    mainHeapMiB: of("nodejs_heap_size_used_bytes") / MIB,
+    mainExternalMiB: of("nodejs_external_memory_bytes") / MIB,
     journalMiB: of("weir_journal_bytes") / MIB,
     stateMiB: of("weir_state_bytes") / MIB,
     mailboxMiB: of("weir_mailbox_bytes") / MIB,

@@ -7,10 +7,10 @@ import { parseMetrics } from "../../bench/metrics-page.ts";
 test("soak: steady load is answered, and what memory does is measured", async () => {
   const report = await soak({ size: "small", flags: new Set<string>() }, () => undefined);
   const figures = report.results[0]?.figures ?? {};
-  for (const name of ["heapMiB", "externalMiB", "rememberedIds", "serverCpuUsPerEventLast"]) {
+  for (const name of ["hostHeapMiB", "hostExternalMiB", "mainHeapMiB", "rememberedIds", "serverCpuUsPerEventLast"]) {
     assert.ok((figures[name] ?? 0) > 0, `${name}: ${figures[name]}`);
   }
-  for (const name of ["heapMiBPerMinute", "ackP99MsFirst"]) assert.ok(Number.isFinite(figures[name]), name);
+  for (const name of ["hostHeapMiBPerMinute", "ackP99MsFirst"]) assert.ok(Number.isFinite(figures[name]), name);
 });
 
 test("memory that grows more than it may ends a soak", () => {
