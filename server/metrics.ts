@@ -54,6 +54,11 @@ const hostFigures = [
   ["weir_series_panes", "Panes of series in memory", (each: HostStatus) => each.seriesPanes],
   ["weir_state_bytes", "Estimated bytes of state in memory", (each: HostStatus) => each.stateBytes],
   ["weir_host_heap_bytes", "Used bytes of the thread's heap", (each: HostStatus) => each.heapBytes],
+  [
+    "weir_host_heap_committed_bytes",
+    "Bytes that V8 has taken for the thread's heap",
+    (each: HostStatus) => each.heapCommittedBytes,
+  ],
   ["weir_host_external_bytes", "Bytes that the heap's objects hold outside of it", (each: HostStatus) => each.externalBytes],
   ["weir_remembered_ids", "Event ids in the deduplication horizon", (each: HostStatus) => each.rememberedIds],
   ["weir_channels", "Open channels", (each: HostStatus) => each.channels],

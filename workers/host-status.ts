@@ -39,11 +39,12 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
       status.invalid += invalid;
     }
   }
-  const { used_heap_size: heapBytes, external_memory: externalBytes } = getHeapStatistics();
+  const heap = getHeapStatistics();
   return {
     ...status,
-    heapBytes,
-    externalBytes,
+    heapBytes: heap.used_heap_size,
+    heapCommittedBytes: heap.total_physical_size,
+    externalBytes: heap.external_memory,
     watermarkMs: Number.isFinite(watermarkMs) ? watermarkMs : null,
     host: options.host,
     state: "running",

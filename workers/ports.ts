@@ -213,6 +213,8 @@ export interface HostStatus {
   readonly stateBytes: number;
   /** Of the thread: V8's heap, and what its objects hold outside of it. With hosts in the main thread, that one's. */
   readonly heapBytes: number;
+  /** What V8 has taken for it, with room for what is to come. */
+  readonly heapCommittedBytes: number;
   readonly externalBytes: number;
   readonly rememberedIds: number;
   readonly channels: number;

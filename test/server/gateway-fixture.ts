@@ -237,6 +237,7 @@ export function hostStatus(state: HostStatus["state"]): HostStatus {
     stateBytes: 1,
     recovery: { openMs: 1, restoreMs: 1, readMs: 1, applyMs: 1, collectMs: 1 },
     heapBytes: 1,
+    heapCommittedBytes: 1,
     externalBytes: 1,
     rememberedIds: 1,
     channels: 1,
