@@ -21,6 +21,10 @@ import { query } from "./load/query.ts";
 import { recovery } from "./load/recovery.ts";
 import { scale } from "./load/scale.ts";
 import { memory } from "./micro/memory.ts";
+import { soak } from "./load/soak.ts";
+import { warehouse } from "./load/warehouse.ts";
+import { micro } from "./micro/micro.ts";
+import { path } from "./micro/path.ts";
 import { renderReport } from "./render.ts";
 import { stopAll } from "./servers.ts";
 import { fileNameOf, readReport, readReports, saveReport, savedReportOf } from "./results.ts";
@@ -41,6 +45,10 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: B
   hostile: { about: "frames made to be slow, and what they do to a quiet tenant", run: hostile },
   query: { about: "the HTTP questions, alone and beside ingest", run: query },
   recovery: { about: "restart after kill -9 with a long journal", run: recovery },
+  soak: { about: "memory, latency and CPU over a long steady load", run: soak },
+  warehouse: { about: "how soon and how fast rows are in QuestDB, and after it was away", run: warehouse },
+  micro: { about: "each piece of an event's path alone: ns/event", run: micro },
+  path: { about: "where the time of an event goes, stage by stage in one thread", run: path },
 };
 const knownFlags: ReadonlySet<string> = new Set(["--small", "--full", "--json", "--questdb", "--micro"]);
 

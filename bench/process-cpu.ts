@@ -58,6 +58,16 @@ export function processMemoryBytes(pid: number): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(statusFile, "utf8"))?.[1]) * 1024;
 }
 
+/** The processes that a process has started; none where there is no /proc. */
+export function childPids(pid: number): number[] {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return [];
+  return readdirSync(tasks).flatMap((task) => {
+    const pids = readFileSync(`${tasks}/${task}/children`, "utf8").trim();
+    return pids === "" ? [] : pids.split(" ").map(Number);
+  });
+}
+
 /** proc(5): utime and stime are fields 14 and 15. */
 export function parseStat(stat: string): number {
   const fields = statFields(stat);

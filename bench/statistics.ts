@@ -25,3 +25,11 @@ export function medianFigures<Figures extends Readonly<Record<string, number>>>(
     number
   >;
 }
+
+/** How much y rises with x, by the line with the least squares; NaN of fewer than two points. */
+export function slopeOf(xs: readonly number[], ys: readonly number[]): number {
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanX, meanY] = [mean(xs), mean(ys)];
+  const rise = xs.reduce((sum, x, at) => sum + (x - meanX) * ((ys[at] ?? Number.NaN) - meanY), 0);
+  return rise / xs.reduce((sum, x) => sum + (x - meanX) ** 2, 0);
+}

@@ -47,6 +47,9 @@ export const limits = {
   mailboxBytesMax: 256 * MIB,
   turnFramesMax: 64,
   turnBytesMax: 16 * MIB,
+  /** The same for a replay, where nobody waits for a turn. */
+  replayTurnFramesMax: 256,
+  replayTurnBytesMax: 16 * MIB,
   /** While others wait. */
   turnBytesPerTenantMax: 256 * KIB,
   uncommittedTurnsMax: 4,

@@ -53,6 +53,13 @@ const hostFigures = [
   ["weir_sessions_resident", "Sessions in memory", (each: HostStatus) => each.sessionsResident],
   ["weir_series_panes", "Panes of series in memory", (each: HostStatus) => each.seriesPanes],
   ["weir_state_bytes", "Estimated bytes of state in memory", (each: HostStatus) => each.stateBytes],
+  ["weir_host_heap_bytes", "Used bytes of the thread's heap", (each: HostStatus) => each.heapBytes],
+  [
+    "weir_host_heap_committed_bytes",
+    "Bytes that V8 has taken for the thread's heap",
+    (each: HostStatus) => each.heapCommittedBytes,
+  ],
+  ["weir_host_external_bytes", "Bytes that the heap's objects hold outside of it", (each: HostStatus) => each.externalBytes],
   ["weir_remembered_ids", "Event ids in the deduplication horizon", (each: HostStatus) => each.rememberedIds],
   ["weir_channels", "Open channels", (each: HostStatus) => each.channels],
   ["weir_journal_bytes", "Bytes of the journal on disk", (each: HostStatus) => each.journalBytes],
@@ -116,6 +123,10 @@ export class GatewayMetrics {
   readonly #stageSeconds = this.#gauge("weir_stage_busy_seconds", "Time spent in a stage of turns", ["host", "stage"]);
   readonly #stageLongest = this.#gauge("weir_stage_longest_seconds", "The longest run of a stage", ["host", "stage"]);
   readonly #stageRuns = this.#gauge("weir_stage_runs", "Runs of a stage", ["host", "stage"]);
+  readonly #recoverySeconds = this.#gauge("weir_recovery_seconds", "Where the time of the host's last start went", [
+    "host",
+    "step",
+  ]);
   readonly #ledger = this.#gauge("weir_ledger_events", "Events in the ledger", ["host", "kind"]);
   readonly #imbalance = this.#gauge("weir_ledger_imbalance_events", "Events received without a verdict; must be 0", ["host"]);
   readonly #diskFree = this.#gauge("weir_disk_free_bytes", "Room on the disk of the data directory");
@@ -209,6 +220,10 @@ export class GatewayMetrics {
         this.#stageSeconds.set({ host, stage }, totalMs / 1_000);
         this.#stageLongest.set({ host, stage }, longestMs / 1_000);
         this.#stageRuns.set({ host, stage }, count);
+      }
+      const { openMs: open, restoreMs: restore, readMs: read, applyMs: apply, collectMs: collect } = status.recovery;
+      for (const [step, ms] of Object.entries({ open, restore, read, apply, collect })) {
+        this.#recoverySeconds.set({ host, step }, ms / 1_000);
       }
       const { received, accepted, duplicate, late, invalid } = status;
       for (const [kind, count] of Object.entries({ received, accepted, duplicate, late, invalid })) {

@@ -1,4 +1,5 @@
 /** A host's figures as the gateway shows them in `/metrics` and `/readyz`. */
+import { getHeapStatistics } from "node:v8";
 import type { HostOptions } from "./host-options.ts";
 import type { OpenHost } from "./open-host.ts";
 import type { HostStatus } from "./ports.ts";
@@ -38,8 +39,12 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
       status.invalid += invalid;
     }
   }
+  const heap = getHeapStatistics();
   return {
     ...status,
+    heapBytes: heap.used_heap_size,
+    heapCommittedBytes: heap.total_physical_size,
+    externalBytes: heap.external_memory,
     watermarkMs: Number.isFinite(watermarkMs) ? watermarkMs : null,
     host: options.host,
     state: "running",
@@ -53,5 +58,6 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
     journalBytes: journal.sizeBytes(),
     snapshotMs: snapshots.lastDurationMs,
     stages,
+    recovery: { ...host.recovery },
   };
 }

@@ -8,7 +8,9 @@ import { hostOfPartition, type HostOptions } from "./host-options.ts";
 import { MetricHost, type MetricHostOptions } from "./metric-host.ts";
 import { PartitionHost, type PartitionHostOptions } from "./partition-host.ts";
 import { PoisonFrames } from "./poison.ts";
-import { recover, type ReplayProgress } from "./recover.ts";
+import { newRecoveryTimes, type RecoveryTimes } from "./recovery-times.ts";
+import { recover } from "./recover.ts";
+import type { ReplayProgress } from "./replay.ts";
 import { addSkipped, readSkipped } from "../storage/skipped-records.ts";
 import { Snapshots } from "./snapshots.ts";
 
@@ -20,6 +22,7 @@ export interface OpenHost {
   readonly metricHost: MetricHost;
   readonly snapshots: Snapshots;
   readonly replayedRecords: number;
+  readonly recovery: RecoveryTimes;
   /** The store that all hosts share has failed. */
   readonly sharedFailed: boolean;
   close(): Promise<void>;
@@ -51,6 +54,8 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
   const { host, hosts, partitionCount, rules, again } = options;
   const pathOf = (journalHost: number): string => options.journalPaths[journalHost] ?? "";
   const plans = new MetricPlans();
+  const recovery = newRecoveryTimes();
+  const startedMs = environment.elapsed();
   const journal = environment.openJournal(pathOf(host));
   const metricStore = environment.openStore(options.metricsPath, { fresh: hosts > 1 });
   const mine = options.partitionPaths
@@ -60,6 +65,7 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
       return { store, partition: new Partition(id as PartitionId, host, rules, plans, store) };
     });
   for (const { host: journalHost, offset } of again?.skip ?? []) addSkipped(pathOf(journalHost), offset);
+  recovery.openMs = environment.elapsed() - startedMs;
   const { replayedRecords, definitions } = await recover({
     host,
     partitionCount,
@@ -69,6 +75,9 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
     readOther: (other, from) => environment.readJournal(pathOf(other), from),
     skippedOf: (journalHost) => readSkipped(pathOf(journalHost)),
     progress: deliveries.progress,
+    times: recovery,
+    elapsed: () => environment.elapsed(),
+    careful: again !== undefined,
   });
 
   const partitions = new Map(mine.map(({ partition }) => [partition.id, partition]));
@@ -110,6 +119,7 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
     metricHost,
     snapshots,
     replayedRecords,
+    recovery,
     get sharedFailed() {
       return metricStore.hasFailed ?? false;
     },

@@ -158,7 +158,9 @@ export async function runHost(
     });
     host.partitionHost.careful = options.again !== undefined;
     for (const message of early.splice(0)) handle(message);
+    const collectedMs = environment.elapsed();
     await host.partitionHost.collect();
+    host.recovery.collectMs = environment.elapsed() - collectedMs;
     if (state === "starting") {
       state = "running";
       work(host);

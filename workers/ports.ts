@@ -2,6 +2,7 @@
  * What the gateway needs from the partition hosts, whether they run in worker threads or inline.
  * `hosts.ts` is the implementation; tests of the gateway may put a simpler one in its place.
  */
+import type { RecoveryTimes } from "./recovery-times.ts";
 import type { AggregateValue } from "../actors/aggregates/aggregate.ts";
 import type { ErrorCode } from "../protocol/error-codes.ts";
 import type { FrameFormat } from "../protocol/event-columns.ts";
@@ -210,6 +211,11 @@ export interface HostStatus {
   readonly sessionsResident: number;
   readonly seriesPanes: number;
   readonly stateBytes: number;
+  /** Of the thread: V8's heap, and what its objects hold outside of it. With hosts in the main thread, that one's. */
+  readonly heapBytes: number;
+  /** What V8 has taken for it, with room for what is to come. */
+  readonly heapCommittedBytes: number;
+  readonly externalBytes: number;
   readonly rememberedIds: number;
   readonly channels: number;
   /** The highest event time of any tenant; null when there is none. */
@@ -225,6 +231,8 @@ export interface HostStatus {
   readonly duplicate: number;
   readonly late: number;
   readonly invalid: number;
+  /** Where the time of its last start went. */
+  readonly recovery: Readonly<RecoveryTimes>;
   /** Time spent in each stage of a turn since the start. */
   readonly stages: Readonly<Record<string, { totalMs: number; count: number; longestMs: number }>>;
 }

@@ -14,7 +14,7 @@ import { openJournalReader, type JournalReader } from "../storage/lmdb/journal.t
 import { LmdbStore } from "../storage/lmdb/store.ts";
 import { dedupKeyOf } from "./host-options.ts";
 import { readFigures, type PartitionFigures } from "./partition-figures.ts";
-import { replay } from "./recover.ts";
+import { replay } from "./replay.ts";
 import { openRecord } from "./sealed-record.ts";
 
 export interface ReplayedDirectory {

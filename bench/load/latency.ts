@@ -61,7 +61,7 @@ export async function latency(options: BenchOptions, progress: (line: string) =>
 }
 
 /** Events are taken before QuestDB answers; its age is measured from when it does. */
-async function warehouseReady(url: string): Promise<void> {
+export async function warehouseReady(url: string): Promise<void> {
   const deadlineMs = Date.now() + 10 * QUIET_TIMEOUT_MS;
   for (;;) {
     const { warehouse } = (await (await fetch(`${url}/readyz`)).json()) as { warehouse: string };
@@ -72,7 +72,7 @@ async function warehouseReady(url: string): Promise<void> {
 }
 
 /** Counts as they were seen, with the time of each; resolves when the last event is included. */
-class CountWatch {
+export class CountWatch {
   readonly target: number;
   readonly seen: { readonly atMs: number; readonly count: number }[] = [];
   #resolve: () => void = () => undefined;
@@ -123,7 +123,7 @@ async function pollWarehouse(client: WeirClient, watch: CountWatch): Promise<Cou
 }
 
 /** For each frame, the time from its planned sending to the first count that includes it. */
-function agesOf(
+export function agesOf(
   name: string,
   watch: CountWatch,
   run: RunFigures,

@@ -19,7 +19,7 @@ import { DATA_FORMAT, migrateDataDirectory, readDataDirectory } from "../../stor
 import { openJournalReader } from "../../storage/lmdb/journal.ts";
 import { LmdbStore } from "../../storage/lmdb/store.ts";
 import { dedupKeyOf } from "../../workers/host-options.ts";
-import { replay } from "../../workers/recover.ts";
+import { replay } from "../../workers/replay.ts";
 import {
   answersOf,
   FIXTURE_FLAGS,

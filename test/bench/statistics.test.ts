@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { alternate } from "../../bench/harness.ts";
-import { medianFigures, medianOf, quantileOf } from "../../bench/statistics.ts";
+import { medianFigures, medianOf, quantileOf, slopeOf } from "../../bench/statistics.ts";
 
 test("quantiles are nearest-rank", () => {
   assert.equal(quantileOf([1, 2, 3, 4], 0.5), 2);
@@ -49,4 +49,10 @@ test("ratios of pairs that are named, of the figures that both have", async () =
     ["c", "a"],
   ]);
   assert.deepEqual(ratios, { "y: a / b": 4, "x: c / a": 4, "y: c / a": 0.5 });
+});
+
+test("the slope is that of the line through the points, whatever scatters around it", () => {
+  assert.equal(slopeOf([0, 1, 2, 3], [5, 7, 9, 11]), 2);
+  assert.ok(Math.abs(slopeOf([0, 1, 2, 3], [0, 1, -1, 0]) - -0.2) < 1e-12);
+  assert.ok(Number.isNaN(slopeOf([1], [1])));
 });

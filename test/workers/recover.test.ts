@@ -13,7 +13,7 @@ import { encodeRecord } from "../../protocol/records.ts";
 import { DUPLICATE, verdictOf } from "../../protocol/verdicts.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import { hostOfPartition } from "../../workers/host-options.ts";
-import { replay } from "../../workers/recover.ts";
+import { replay } from "../../workers/replay.ts";
 import { openRecord } from "../../workers/sealed-record.ts";
 import { BASE_MS, rules } from "../actors/event-fixture.ts";
 import {

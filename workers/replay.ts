@@ -1,0 +1,264 @@
+/**
+ * Applies journal records to partitions (promises 1, 2, 7), many frames at a time and partition by partition, as a host's turns
+ * do (`turn.ts`): a partition's ids, sessions and panes stay in the processor's cache for all rows of a turn.
+ *
+ *   records -> copied into the turn's memory -> read to columns -> (turn full) each partition takes its rows, in order -> ...
+ *
+ * Each partition sees the same sequence as record by record: partitions share nothing, and what is not a frame ends the turn.
+ * Every decision is compared with the verdict in the record: a difference means that the code or the state is wrong.
+ */
+import { assert } from "../protocol/assert.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
+import { limits } from "../protocol/limits.ts";
+import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import { partitionOf } from "../protocol/partition-hash.ts";
+import { readFrame } from "../protocol/plain-reader.ts";
+import type { DefinitionsRecord, FrameRecord } from "../protocol/records.ts";
+import { verdictOf } from "../protocol/verdicts.ts";
+import { fieldsOf } from "../actors/metric-plan.ts";
+import type { FrameFacts, Partition } from "../actors/partition.ts";
+import type { JournalEntry } from "../storage/ports.ts";
+import type { RecordMark } from "./poison.ts";
+import type { RecoveryTimes } from "./recovery-times.ts";
+import { openRecordAt } from "./sealed-record.ts";
+
+const NONE: ReadonlySet<number> = new Set();
+const POISONED = verdictOf("WEIR_FRAME_POISONED");
+
+export interface ReplayOptions {
+  /** Whose journal it is. */
+  readonly host: number;
+  /** Offsets of records that are left out. */
+  readonly skipped: ReadonlySet<number>;
+  /** `record` is set while a record is applied: where a failed replay stood. */
+  readonly progress?: ReplayProgress | undefined;
+  /** Told how long reading and applying took, by `elapsed`. */
+  readonly times?: Pick<RecoveryTimes, "readMs" | "applyMs"> | undefined;
+  /** Milliseconds since some start. */
+  readonly elapsed?: () => number;
+  /** One record a turn: what fails at the end of a turn is then blamed on the right one. */
+  readonly careful?: boolean;
+}
+
+export interface ReplayProgress {
+  record?: RecordMark | undefined;
+}
+
+/** Applies records to those partitions that do not have them yet; returns how many there were. */
+export function replay(
+  entries: Iterable<JournalEntry>,
+  partitions: ReadonlyMap<PartitionId, Partition>,
+  partitionCount: number,
+  options: ReplayOptions = { host: 0, skipped: NONE },
+): number {
+  const { host, skipped, progress = {}, careful = false } = options;
+  const { times, elapsed = () => 0 } = options;
+  const turn = new ReplayTurn(partitions, partitionCount, host, progress, elapsed);
+  const startedMs = elapsed();
+  let replayed = 0;
+  for (const { offset, record: bytes } of entries) {
+    const kept = turn.keep(bytes);
+    // One that cannot be read is not blamed: nothing of it could be kept, so the host fails, and a start ends.
+    const record = openRecordAt(kept, host, offset, skipped.has(offset));
+    if (record === undefined) continue;
+    if (record.kind === "definitions") turn.define(record, offset);
+    else turn.add(skipped.has(offset) ? leftOut(record) : record, offset);
+    if (careful) turn.apply();
+    replayed++;
+  }
+  turn.apply();
+  if (times !== undefined) {
+    times.applyMs += turn.applyMs;
+    times.readMs += elapsed() - startedMs - turn.applyMs;
+  }
+  return replayed;
+}
+
+/** The record as if its frame had been refused: its bytes become one dead letter. */
+function leftOut(record: FrameRecord): FrameRecord {
+  return { ...record, decodable: false, verdicts: Uint8Array.of(POISONED) };
+}
+
+/** Of each tenant, the metrics in force in these partitions. */
+export function definitionsOf(partitions: Iterable<Partition>): Map<TenantId, MetricDefinition[]> {
+  const definitions = new Map<TenantId, MetricDefinition[]>();
+  for (const partition of partitions) {
+    for (const [tenant, state] of partition.tenants) {
+      definitions.set(
+        tenant as TenantId,
+        [...state.metrics.values()].map((panes) => panes.plan.definition),
+      );
+    }
+  }
+  return definitions;
+}
+
+interface ReplayedFrame {
+  readonly record: FrameRecord;
+  readonly facts: FrameFacts;
+  /** undefined: nothing of it was taken. */
+  readonly columns: EventColumns | undefined;
+}
+
+/** The rows of a turn that belong to one partition, frame by frame. */
+class PartitionRows {
+  rows = new Int32Array(1_024);
+  count = 0;
+  /** Which frames there are rows of, by their index in the turn, and where those of each begin. */
+  readonly frames: number[] = [];
+  readonly starts: number[] = [];
+
+  add(frame: number, row: number): void {
+    if (this.frames.at(-1) !== frame) {
+      this.frames.push(frame);
+      this.starts.push(this.count);
+    }
+    if (this.count === this.rows.length) {
+      const grown = new Int32Array(this.count * 2);
+      grown.set(this.rows);
+      this.rows = grown;
+    }
+    this.rows[this.count++] = row;
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.frames.length = 0;
+    this.starts.length = 0;
+  }
+}
+
+class ReplayTurn {
+  readonly #partitions: ReadonlyMap<PartitionId, Partition>;
+  readonly #partitionCount: number;
+  readonly #host: number;
+  readonly #progress: ReplayProgress;
+  readonly #elapsed: () => number;
+  applyMs = 0;
+  /** The bytes of the turn's records: the journal's own are gone at its next step. */
+  readonly #memory = new Uint8Array(limits.replayTurnBytesMax);
+  #used = 0;
+  readonly #frames: ReplayedFrame[] = [];
+  readonly #rows: readonly PartitionRows[];
+  readonly #fields = new Map<TenantId, readonly string[]>();
+
+  constructor(
+    partitions: ReadonlyMap<PartitionId, Partition>,
+    partitionCount: number,
+    host: number,
+    progress: ReplayProgress,
+    elapsed: () => number,
+  ) {
+    this.#elapsed = elapsed;
+    this.#partitions = partitions;
+    this.#partitionCount = partitionCount;
+    this.#host = host;
+    this.#progress = progress;
+    this.#rows = Array.from({ length: partitionCount }, () => new PartitionRows());
+  }
+
+  /** A copy of the record that stays until the turn is applied; a full turn is applied first. */
+  keep(bytes: Uint8Array): Uint8Array {
+    if (this.#used + bytes.length > this.#memory.length || this.#frames.length >= limits.replayTurnFramesMax) this.apply();
+    if (bytes.length > this.#memory.length) return bytes.slice();
+    const kept = this.#memory.subarray(this.#used, this.#used + bytes.length);
+    kept.set(bytes);
+    this.#used += bytes.length;
+    return kept;
+  }
+
+  /** Comes behind all frames before it. */
+  define({ tenant, definitions }: DefinitionsRecord, offset: Offset): void {
+    this.apply();
+    this.#progress.record = { host: this.#host, offset };
+    this.#fields.delete(tenant);
+    for (const partition of this.#partitions.values()) {
+      if (partition.appliedOffset >= offset) continue;
+      partition.define(tenant, definitions);
+      partition.settle(tenant, offset);
+    }
+    this.#progress.record = undefined;
+  }
+
+  add(record: FrameRecord, offset: Offset): void {
+    this.#progress.record = { host: this.#host, offset };
+    const { tenant, ingestTimeMs, format, bytes, decodable, verdicts } = record;
+    const index = this.#frames.length;
+    const facts = { tenant, offset, ingestTimeMs, format };
+    if (decodable) {
+      const partitionCount = this.#partitionCount;
+      const columns = readFrame({ format, bytes, tenant, ingestTimeMs, partitionCount, wanted: this.#fieldsOf(tenant) });
+      assert(columns.count === verdicts.length, "a replayed frame has as many events as verdicts");
+      this.#frames.push({ record, facts, columns });
+      const { partitions, count } = columns;
+      for (let row = 0; row < count; row++) this.#rows[partitions[row] ?? 0]?.add(index, row);
+    } else {
+      this.#frames.push({ record, facts, columns: undefined });
+      this.#rows[this.#keeperOf(record)]?.add(index, 0);
+    }
+    this.#progress.record = undefined;
+  }
+
+  /** Brings the partitions up to all that was added. */
+  apply(): void {
+    if (this.#frames.length > 0) {
+      const startedMs = this.#elapsed();
+      const tenants = new Set(this.#frames.map(({ facts }) => facts.tenant));
+      for (const [id, partition] of this.#partitions) {
+        const rows = this.#rows[id];
+        if (rows === undefined || rows.count === 0) continue;
+        this.#applyRows(rows, partition);
+        partition.endTurn(tenants);
+      }
+      this.#progress.record = undefined;
+      for (const rows of this.#rows) rows.clear();
+      this.#frames.length = 0;
+      this.applyMs += this.#elapsed() - startedMs;
+    }
+    this.#used = 0;
+  }
+
+  #applyRows({ rows, count, frames, starts }: PartitionRows, partition: Partition): void {
+    for (let run = 0; run < frames.length; run++) {
+      const { record, facts, columns } = this.#frames[frames[run] ?? 0] as ReplayedFrame;
+      // It has it already: its snapshot covers the record.
+      if (partition.appliedOffset >= facts.offset) continue;
+      this.#progress.record = { host: this.#host, offset: facts.offset };
+      if (columns === undefined) {
+        partition.refuseFrame(facts, record.verdicts[0] ?? 0, record.bytes);
+      } else {
+        const from = starts[run] ?? 0;
+        const to = starts[run + 1] ?? count;
+        partition.applyRows(facts, columns, rows, from, to);
+        checkVerdicts(record.verdicts, columns, facts.offset, rows.subarray(from, to));
+      }
+      partition.settle(facts.tenant, facts.offset);
+    }
+  }
+
+  #fieldsOf(tenant: TenantId): readonly string[] {
+    let fields = this.#fields.get(tenant);
+    if (fields === undefined) {
+      fields = fieldsOf(definitionsOf(this.#partitions.values()).get(tenant) ?? []);
+      this.#fields.set(tenant, fields);
+    }
+    return fields;
+  }
+
+  /**
+   * Which partition keeps a frame of which nothing was taken. A poisoned one may be a share that has no event of the usual
+   * partition; partition `h` is on host `h` whenever that host has a journal, whatever the number of hosts.
+   */
+  #keeperOf({ tenant, verdicts }: FrameRecord): number {
+    return verdicts[0] === POISONED ? this.#host : partitionOf(tenant, "", this.#partitionCount);
+  }
+}
+
+/** What the replay has decided for some rows of a frame is what its record says. */
+function checkVerdicts(journaled: Uint8Array, { verdicts }: EventColumns, offset: Offset, rows: Int32Array): void {
+  for (const row of rows) {
+    if (verdicts[row] === journaled[row]) continue;
+    assert(false, `replay of record ${offset}, event ${row}: ${verdicts[row]} is not the journaled verdict`);
+  }
+}
