@@ -12,9 +12,9 @@ import type { TenantId } from "../protocol/ids.ts";
 
 const HEAD_BYTES = 20;
 const FLAG_ALL_RESULTS = 1;
-const CAPACITY_BYTES = 512 * 1024;
-/** Buffers kept for reuse: a burst must not be paid for ever. */
-const SPARE_BUFFERS_MAX = 16;
+const CAPACITY_BYTES = 256 * 1024;
+/** Buffers kept for reuse, 16 MiB of them: as many as are on their way while commits run. A burst must not be paid for ever. */
+const SPARE_BUFFERS_MAX = 64;
 
 /** A buffer with frames, on its way through a host. */
 export interface HandedBatch {
