@@ -13,7 +13,7 @@ import { fairness } from "./load/fairness.ts";
 import { fanout } from "./load/fanout.ts";
 import { hostile } from "./load/hostile.ts";
 import { ingestBatches } from "./load/ingest-batches.ts";
-import { ingest, naiveIngest } from "./load/ingest.ts";
+import { ingest, ingestClean, naiveIngest } from "./load/ingest.ts";
 import { latency } from "./load/latency.ts";
 import { overload } from "./load/overload.ts";
 import { peers } from "./load/peers.ts";
@@ -33,6 +33,7 @@ type Bench = (options: BenchOptions, progress: (line: string) => void) => Promis
 
 const benches: Readonly<Record<string, { readonly about: string; readonly run: Bench }>> = {
   ingest: { about: "durable events/s, CPU and ack latency, against the naive server", run: ingest },
+  "ingest-clean": { about: "the same with one tenant, and nothing to refuse but duplicates", run: ingestClean },
   "ingest-batches": { about: "the same with frames of 1, 10, 100 and 1,000 events", run: ingestBatches },
   "naive-ingest": { about: "the naive server alone", run: naiveIngest },
   latency: { about: "age of a number at 10,000 events/s: ack, subscriber, with --questdb the warehouse", run: latency },

@@ -5,9 +5,9 @@
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
 import { BUCKET_KEY_MAX } from "./log-buckets.ts";
 
-/** Lists longer than this turn dense, when at least a quarter of the window would be in use. */
+/** Lists longer than this turn dense, when at least an eighth of the window would be in use. */
 const SPARSE_BUCKETS = 16;
-const DENSE_SHARE_MIN = 1 / 4;
+const DENSE_SHARE_MIN = 1 / 8;
 const SPARSE_ROOM_MIN = 4;
 /** Never changed. */
 const NO_BUCKETS: number[] = [];

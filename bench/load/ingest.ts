@@ -10,7 +10,7 @@
 import { alternate, reportOf, type BenchOptions, type BenchReport, type BenchResult, type Contender } from "../harness.ts";
 import { barsOf, linesThrough, type BenchPlot } from "../plot.ts";
 import { startNaive, WeirServer, type BenchServer } from "../servers.ts";
-import { canonicalWorkload, type WorkloadParameters } from "../workload.ts";
+import { canonicalWorkload, cleanWorkload, type WorkloadParameters } from "../workload.ts";
 import { atLoad, LOADS, measureServer, type IngestSize } from "./measure-server.ts";
 
 const sizes: Record<BenchOptions["size"], IngestSize> = {
@@ -30,6 +30,15 @@ export async function ingest(options: BenchOptions, progress: (line: string) => 
   return { ...report, plots: plotsOf(report.results) };
 }
 
+/** The same with one tenant and nothing to refuse: the events of one service that has no bugs. */
+export async function ingestClean(options: BenchOptions, progress: (line: string) => void): Promise<BenchReport> {
+  const size = sizes[options.size];
+  const weir = (codec: "records" | "maps") => () => WeirServer.start({ codec, settings: { WEIR_QUESTDB: "off" } });
+  const servers = { weir: weir("records"), "weir, maps": weir("maps"), naive: startNaive };
+  const report = await compareServers("ingest-clean", size, {}, servers, progress, cleanWorkload);
+  return { ...report, plots: plotsOf(report.results) };
+}
+
 /** The naive server alone: shows that the generator and the naive server agree, and how fast the two are here. */
 export function naiveIngest(options: BenchOptions, progress: (line: string) => void): Promise<BenchReport> {
   return compareServers("naive-ingest", sizes[options.size], {}, { naive: startNaive }, progress);
@@ -41,8 +50,9 @@ export async function compareServers(
   settings: Readonly<Record<string, string>>,
   servers: Readonly<Record<string, () => Promise<BenchServer>>>,
   progress: (line: string) => void,
+  events: Omit<WorkloadParameters, "nowMs"> = canonicalWorkload,
 ): Promise<BenchReport> {
-  const base = { ...canonicalWorkload, templates: size.templates };
+  const base = { ...events, templates: size.templates };
   const workload = (round: number): WorkloadParameters => ({ ...base, seed: base.seed + round, nowMs: Date.now() });
   const answers: unknown[] = [];
   const contenders = Object.entries(servers).map(([name, start]): Contender => ({

@@ -12,6 +12,10 @@ export const introductions: Readonly<Record<string, Introduction>> = {
       "acks come back, then at 10, 50 and 80% of that rate, timed from the planned moment of sending. Weir's ack means aggregated " +
       "and on disk; that of the naive server (`ws`, `JSON.parse`, zod, maps) aggregated in memory.",
   },
+  "ingest-clean": {
+    title: "Durable ingest of clean events",
+    text: "The same with one tenant, no late and no invalid events.",
+  },
   "ingest-batches": {
     title: "Batch size",
     text: "The same events in frames of 1, 10, 100 and 1,000. Single events and tens go over 64 connections.",
