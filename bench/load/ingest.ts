@@ -15,7 +15,7 @@ import { atLoad, LOADS, measureServer, type IngestSize } from "./measure-server.
 
 const sizes: Record<BenchOptions["size"], IngestSize> = {
   small: { rounds: 1, warmupFrames: 20, closedFrames: 100, connections: 4, inFlight: 4, templates: 50 },
-  normal: { rounds: 3, warmupFrames: 1_000, closedFrames: 6_000, connections: 16, inFlight: 32, templates: 500 },
+  normal: { rounds: 3, warmupFrames: 2_500, closedFrames: 10_000, connections: 16, inFlight: 32, templates: 500 },
   full: { rounds: 5, warmupFrames: 2_000, closedFrames: 30_000, connections: 16, inFlight: 32, templates: 500 },
 };
 
