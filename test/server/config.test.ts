@@ -1,5 +1,6 @@
 /** Settings: sources and their order, every kind of mistake, and the pages made from the schema. */
 import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { errorCodes } from "../../protocol/error-codes.ts";
 import { DAY_MS } from "../../protocol/windows.ts";
@@ -9,7 +10,7 @@ import { configurationMarkdown, errorsMarkdown } from "../../server/docs.ts";
 test("defaults", () => {
   const config = parseConfig({});
   assert.deepEqual([config.port, config.host, config.data, config.questdb], [7070, "127.0.0.1", "./data", "managed"]);
-  assert.equal(config.partitions, 8);
+  assert.equal(config.partitions, Math.max(4, 2 * availableParallelism()));
   assert.ok(config.hostThreads >= 1);
   assert.equal(config.paneRetentionMs, config.allowedLatenessMs);
   assert.equal(config.questdbJar, undefined);
