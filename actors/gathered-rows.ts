@@ -11,9 +11,9 @@ export class GatheredRows {
   readonly values: FieldValue[] = [];
   /** The columns of the dimensions. */
   dimensions: readonly FieldValue[][] = [];
-  /** By index, 1: the filter takes the row; undefined: it takes all. */
-  taken: Uint8Array | undefined;
+  /** Of a metric with a filter: what `pick` found. */
   picked = new Int32Array(256);
+  /** By index, 1: the filter takes the row. Without a filter it says nothing. */
   #flags = new Uint8Array(256);
   readonly #columns: FieldValue[][] = [];
 
@@ -29,7 +29,6 @@ export class GatheredRows {
       if (matches === undefined) continue;
       for (let index = from; index < to; index++) this.#flags[index] = matches(rows[index] ?? 0) ? 1 : 0;
     }
-    this.taken = plan.hasFilter ? this.#flags : undefined;
   }
 
   /** Puts the indexes that the filter takes into `picked`; returns how many they are. */

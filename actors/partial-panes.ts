@@ -90,7 +90,7 @@ export class PartialPanes {
       const key = accepted.paneKeys[pane] ?? 0;
       const from = starts[pane] ?? 0;
       const to = starts[pane + 1] ?? 0;
-      if (rows.taken !== undefined) {
+      if (this.plan.hasFilter) {
         const count = rows.pick(order, from, to);
         if (count > 0) this.#addToPane(key, rows, rows.picked, 0, count);
       } else this.#addToPane(key, rows, order, from, to);

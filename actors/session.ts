@@ -142,7 +142,7 @@ export class Session {
 
   /** A new last segment. */
   #begin(at: number): void {
-    if (this.#events > 0) this.#setEarlier(this.segments);
+    if (this.#events > 0) this.#earlier = [...this.segments];
     this.#start = at;
     this.#end = at;
     this.#events = 1;
@@ -156,18 +156,15 @@ export class Session {
     const segment = segments[index];
     if (segment === undefined || eventTimeMs > segment.endMs + gapMs) {
       segments.splice(index + 1, 0, { startMs: eventTimeMs, endMs: eventTimeMs, events: 1 });
-      return this.#setEarlier(segments);
+      this.#earlier = segments;
+      return;
     }
     const previous = segments[index - 1];
     const startMs = Math.min(segment.startMs, eventTimeMs);
     const whole = { startMs, endMs: Math.max(segment.endMs, eventTimeMs), events: segment.events + 1 };
     if (previous === undefined || startMs - previous.endMs > gapMs) segments[index] = whole;
     else segments.splice(index - 1, 2, { ...whole, startMs: previous.startMs, events: previous.events + whole.events });
-    this.#setEarlier(segments);
-  }
-
-  #setEarlier(segments: readonly SessionSegment[]): void {
-    this.#earlier = [...segments];
+    this.#earlier = segments;
   }
 
   encode(): Uint8Array {
@@ -221,7 +218,7 @@ export class Session {
   #restore(segments: readonly SessionSegment[]): void {
     const last = segments.at(-1);
     if (last === undefined) return;
-    if (segments.length > 1) this.#setEarlier(segments.slice(0, -1));
+    if (segments.length > 1) this.#earlier = segments.slice(0, -1);
     this.#originMs = last.startMs;
     this.#end = last.endMs - last.startMs;
     this.#events = last.events;
