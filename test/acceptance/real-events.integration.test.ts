@@ -10,16 +10,9 @@ import { after, before, describe, test } from "node:test";
 import { connect, type WeirClient } from "../../client/index.ts";
 import { DAY_MS } from "../../protocol/windows.ts";
 import { startQuestDb } from "../storage/questdb/support/managed-questdb.ts";
-import {
-  checkCounts,
-  checkNumbers,
-  checkSessionRows,
-  checkSessionViews,
-  metricsOf,
-  storedMatches,
-} from "../support/real-checks.ts";
+import { checkCounts, checkNumbers, checkSessionViews, checkStored, metricsOf } from "../support/real-checks.ts";
 import { retailEvents, shuffled, webEvents, type RealEvents } from "../support/real-events.ts";
-import { eventually, startRealServer, type RealServer } from "../support/real-server.ts";
+import { eventually, settles, startRealServer, type RealServer } from "../support/real-server.ts";
 
 let questdb: Awaited<ReturnType<typeof startQuestDb>>;
 before(async () => {
@@ -72,12 +65,7 @@ async function run(server: RealServer, tenant: string, real: RealEvents, shuffle
     await checkNumbers(client, real, "live");
     await checkSessionViews(client, real);
     await server.server.flushWarehouse();
-    await eventually(() => storedMatches(client, questdb.http, tenant, real), "all rows in the warehouse");
-    for (const source of ["rollup", "raw"] as const) {
-      await checkCounts(client, real, source);
-      await checkNumbers(client, real, source);
-    }
-    await checkSessionRows(questdb.http, tenant, real);
+    await settles(() => checkStored(client, questdb.http, tenant, real));
     await checkExport(client, real);
     const { ledger } = await client.deadLetters();
     const { received, accepted, duplicate } = ledger;

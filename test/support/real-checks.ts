@@ -106,20 +106,16 @@ export async function checkSessionViews(client: WeirClient, real: RealEvents): P
   }
 }
 
-/** Sessions reach the warehouse with snapshots, panes with the next look at them: both shortly after the last event. */
-export async function storedMatches(
-  client: WeirClient,
-  questdb: QuestDbHttp,
-  tenant: string,
-  real: RealEvents,
-): Promise<boolean> {
-  const [stored] = (await ask(client, real, "rollup", { metrics: ["events"] })) as readonly { events?: number }[];
-  const [raw] = (await ask(client, real, "raw", { metrics: ["events"] })) as readonly { events?: number }[];
-  const { rows } = await questdb.exec(`SELECT sum(events) FROM sessions WHERE tenant = '${tenant}' AND state != 'superseded'`);
-  return [stored?.events, raw?.events, Number(rows[0]?.[0])].every((count) => count === real.expected.total);
+/** Of everything that is stored. Rows come one request after the other, metric by metric: it may have to be asked again. */
+export async function checkStored(client: WeirClient, questdb: QuestDbHttp, tenant: string, real: RealEvents): Promise<void> {
+  for (const source of ["rollup", "raw"] as const) {
+    await checkCounts(client, real, source);
+    await checkNumbers(client, real, source);
+  }
+  await checkSessionRows(questdb, tenant, real);
 }
 
-export async function checkSessionRows(questdb: QuestDbHttp, tenant: string, real: RealEvents): Promise<void> {
+async function checkSessionRows(questdb: QuestDbHttp, tenant: string, real: RealEvents): Promise<void> {
   const { rows } = await questdb.exec(
     `SELECT session_id, ts::long / 1000, duration_ms, events FROM sessions WHERE tenant = '${tenant}' AND state != 'superseded'`,
   );

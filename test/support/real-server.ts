@@ -57,3 +57,16 @@ export async function eventually(check: () => Promise<boolean> | boolean, what: 
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** Waits until `check` passes; fails as it does when it still fails after `withinMs`. */
+export async function settles(check: () => Promise<void>, withinMs = 60_000): Promise<void> {
+  const end = Date.now() + withinMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
