@@ -144,6 +144,10 @@ async function openStorage({ config, log, undo }: Start): Promise<Storage> {
   if (tls !== undefined) readTlsPair(tls);
   const directory = openDataDirectory(config.data, { partitions: config.partitions, nowMs: now() });
   undo.push(() => directory.close());
+  const { partitionCount } = directory;
+  if (partitionCount !== config.partitions) {
+    log.info({ partitions: partitionCount, setting: config.partitions }, "the data folder keeps its number of partitions");
+  }
   const control = openControl(directory.controlPath);
   undo.push(() => control.close());
   if (control.hasKeys()) return { directory, control, firstKey: undefined, keyShown: true };

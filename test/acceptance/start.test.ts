@@ -13,7 +13,8 @@ import { test, type TestContext } from "node:test";
 import { connect, type EventInput } from "../../client/index.ts";
 import { runCli } from "../cli/run-cli.ts";
 import { TestSocket } from "../server/gateway-fixture.ts";
-import { eventually } from "../support/real-server.ts";
+import { createLog } from "../../server/log.ts";
+import { eventually, startRealServer } from "../support/real-server.ts";
 import { freePort, serve, ServerProcess, type Flags } from "../support/server-process.ts";
 
 const small: Flags = { hostThreads: 0, partitions: 1, questdb: "off", logLevel: "error" };
@@ -79,6 +80,20 @@ test("a port in use, by a Weir or by another program: WEIR_START_PORT_IN_USE, an
     await eventually(() => /weir_demo_\w+/.test(run.output.stdout), "it shows a first key");
   }
   assert.equal((await weir.ready())?.status, "ready");
+});
+
+test("another number of partitions than the data directory has: it keeps its own, and the log says so", async (t) => {
+  const lines: string[] = [];
+  const log = createLog({ level: "info", destination: { write: (line) => void lines.push(line) } });
+  const flags = { hostThreads: 0, partitions: 2 };
+  const data = join(temporaryFolder(t), "data");
+  const keeping = (): string[] => lines.filter((line) => line.includes("keeps its number of partitions"));
+  const first = await startRealServer(flags, data, log);
+  assert.deepEqual(keeping(), [], "a new one takes the setting");
+  const second = await first.restart({ partitions: 3 });
+  t.after(() => second.close());
+  const [line] = keeping().map((text) => JSON.parse(text) as { partitions: number; setting: number });
+  assert.deepEqual({ partitions: line?.partitions, setting: line?.setting }, { partitions: 2, setting: 3 });
 });
 
 test("a data directory that a running server has: WEIR_START_DATA_IN_USE, and that server goes on", async (t) => {
