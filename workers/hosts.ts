@@ -13,6 +13,7 @@ import { realEnvironment, type HostEnvironment } from "./environment.ts";
 import { partitionOf } from "../protocol/partition-hash.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import { FrameBatch } from "./hand-off.ts";
+import { HandOffPace } from "./hand-off-pace.ts";
 import { inlineLife, threadLife, type HostLife } from "./host-life.ts";
 import { hostOfPartition, type HostOptions } from "./host-options.ts";
 import type { FromHost, HostFailure, HostOutcome, HostQuestions, QuestionKind } from "./messages.ts";
@@ -83,12 +84,13 @@ export class Hosts implements LiveData, Channels {
   /** Every tenant's, as last asked for: a host that was down meanwhile gets them when it is back. */
   readonly #definitions = new Map<TenantId, readonly MetricDefinition[]>();
   #lastQuestion = 0;
-  #flushScheduled = false;
+  readonly #pace: HandOffPace;
   #onDelta: (topic: string, frame: Uint8Array) => void = () => undefined;
 
   constructor(options: HostsOptions) {
     this.#options = options;
     this.#environment = options.environment ?? realEnvironment;
+    this.#pace = new HandOffPace(this.#environment, () => this.#flush());
     this.#hosts = options.hosts.map((each, host) => ({
       supervised: this.#supervise(each, host),
       channels: new OpenChannels(),
@@ -123,15 +125,13 @@ export class Hosts implements LiveData, Channels {
     return replayed.reduce((sum, each) => sum + each, 0);
   }
 
-  /** Hands a frame over with all others of this turn of the event loop. The bytes are copied. */
+  /** Hands a frame over, together with those that come at about the same time (`hand-off-pace.ts`). The bytes are copied. */
   hand(host: number, frame: HandedFrame): void {
     const each = this.#hosts[host];
     if (each === undefined) return;
     if (!each.batch.hasRoomFor(frame)) sendBatch(each);
     each.batch.add(frame);
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    this.#environment.soon(() => this.#flush());
+    this.#pace.gathered();
   }
 
   stored(host: number, offset: number, rows: number): void {
@@ -336,7 +336,7 @@ export class Hosts implements LiveData, Channels {
   }
 
   #flush(): void {
-    this.#flushScheduled = false;
+    this.#pace.left();
     for (const each of this.#hosts) if (!each.batch.isEmpty) sendBatch(each);
   }
 

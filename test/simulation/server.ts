@@ -296,6 +296,7 @@ export class SimServer {
       now: this.#now,
       elapsed: () => process.nowMs,
       soon: (work) => process.soon(work),
+      after: (ms, work) => process.after(ms, work),
       every: (ms, work) => process.every(ms, work),
       openJournal: (path) => {
         const journal = disk.openJournal(path, process);
