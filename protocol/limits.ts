@@ -53,7 +53,7 @@ export const limits = {
   /** While others wait. */
   turnBytesPerTenantMax: 256 * KIB,
   uncommittedTurnsMax: 4,
-  /** So many frames begin a turn though a commit is running. */
+  /** So many frames begin a turn though a commit is running, and leave for the hosts though others left a moment ago. */
   turnFramesWorthwhile: 16,
   pendingDeadLetterBytesMax: 32 * MIB,
   poisonFramesMax: 64,

@@ -112,7 +112,7 @@ export class WarehouseService {
     return Math.max(0, this.#options.now() - this.#caughtUpMs);
   }
 
-  /** Starts the writer and, when it is ours, QuestDB. Resolves when QuestDB answers or will not for now. */
+  /** Starts the writer and, when it is ours, QuestDB. Resolves when QuestDB answers, or has not in its time to start. */
   async start(): Promise<void> {
     const { questdb } = this.#options;
     if (questdb === "off") return;

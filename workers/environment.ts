@@ -14,8 +14,8 @@ export interface HostEnvironment {
   elapsed(): number;
   /** Runs the work in a later turn of the event loop, after the messages that are already here. */
   soon(work: () => void): void;
-  /** Runs the work once, not before so many milliseconds have passed. */
-  after(ms: number, work: () => void): void;
+  /** Runs the work once, not before so many milliseconds have passed, unless the answer is called before. */
+  after(ms: number, work: () => void): () => void;
   /** Runs the work again and again until the answer is called. */
   every(ms: number, work: () => void): () => void;
   openJournal(path: string): Journal;
@@ -29,7 +29,10 @@ export const realEnvironment: HostEnvironment = {
   now: Date.now,
   elapsed: () => performance.now(),
   soon: (work) => void setImmediate(work),
-  after: (ms, work) => void setTimeout(work, ms),
+  after: (ms, work) => {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
   every: (ms, work) => {
     const timer = setInterval(work, ms);
     return () => clearInterval(timer);

@@ -1,51 +1,80 @@
 /**
- * When frames that have gathered leave for the hosts: at the next turn of the event loop when none left for a while or when
- * they make a turn worthwhile, else HAND_OFF_EVERY_MS after the last ones. Each hand-over wakes threads, makes a turn and a
- * commit of them, whose cost frames that leave together share; a sender on its own never waits. At 500 frames a second this
- * saves a seventh of an event's time (`npm run bench -- ingest`, open loop); at full load turns are large by themselves.
- * `hosts.ts` keeps one.
+ * When frames that have gathered leave for the hosts. Each hand-over wakes threads, makes a turn and a commit of them, whose cost
+ * frames that leave together share: at 150,000 events/s a fifth of an event's CPU time (`npm run bench -- ingest`, open loop;
+ * `docs/decisions/0016-hand-overs-are-paced.md`). So they leave
+ *
+ *   at once, in the next turn of the event loop, when so many have gathered that they make a turn worthwhile;
+ *   at once too when the hosts have answered all that left before, as for a sender that waits for each answer,
+ *   unless the last ones that left were several frames: then others are likely to come, and they wait for those,
+ *   HAND_OFF_EVERY_MS after the last ones left, at the latest.
+ *
+ * `hosts.ts` keeps one for all hosts, so that the shares of a frame leave together.
  */
 import { limits } from "../protocol/limits.ts";
 import type { HostEnvironment } from "./environment.ts";
 
 export const HAND_OFF_EVERY_MS = 4;
 
-export class HandOffPace {
-  readonly #environment: Pick<HostEnvironment, "elapsed" | "soon" | "after">;
-  readonly #handOver: () => void;
-  #waiting = 0;
-  #lastMs = -Infinity;
-  #comesSoon = false;
-  #comesLater = false;
+export interface HandOffPaceOptions {
+  readonly environment: Pick<HostEnvironment, "elapsed" | "soon" | "after">;
+  /** A frame may have a share for each. */
+  readonly hosts: number;
+  /** Whether the hosts have answered all shares that left. */
+  readonly isIdle: () => boolean;
+  /** Sends what has gathered, and says so by `left`. */
+  readonly handOver: () => void;
+}
 
-  /** `handOver` sends what has gathered, and says so by `left`. */
-  constructor(environment: Pick<HostEnvironment, "elapsed" | "soon" | "after">, handOver: () => void) {
-    this.#environment = environment;
-    this.#handOver = handOver;
+export class HandOffPace {
+  readonly #options: HandOffPaceOptions;
+  #gathered = 0;
+  #lastMs = -Infinity;
+  /** Those that left last were several frames. */
+  #wereSeveral = false;
+  #leaveSoon = false;
+  #leaveLater = false;
+
+  constructor(options: HandOffPaceOptions) {
+    this.#options = options;
   }
 
-  /** One more frame has gathered. */
+  /** One more share of a frame has gathered. */
   gathered(): void {
-    this.#waiting++;
-    if (this.#comesSoon) return;
-    const leftMs = this.#lastMs + HAND_OFF_EVERY_MS - this.#environment.elapsed();
-    if (leftMs <= 0 || this.#waiting >= limits.turnFramesWorthwhile) {
-      this.#comesSoon = true;
-      this.#environment.soon(this.#handOver);
-    } else if (!this.#comesLater) {
-      this.#comesLater = true;
-      this.#environment.after(leftMs, () => {
-        this.#comesLater = false;
-        if (this.#waiting > 0 && !this.#comesSoon) this.#handOver();
-      });
-    }
+    this.#gathered++;
+    if (this.#leaveSoon) return;
+    const waitMs = this.#lastMs + HAND_OFF_EVERY_MS - this.#options.environment.elapsed();
+    if (waitMs <= 0 || this.#gathered >= limits.turnFramesWorthwhile || this.#needNotWait()) this.#soon();
+    else if (!this.#leaveLater) this.#later(waitMs);
+  }
+
+  /** The hosts have answered shares that left, or never will. */
+  answered(): void {
+    if (this.#gathered > 0 && !this.#leaveSoon && this.#needNotWait()) this.#soon();
   }
 
   /** All that had gathered has left. */
   left(): void {
-    this.#comesSoon = false;
-    if (this.#waiting === 0) return;
-    this.#waiting = 0;
-    this.#lastMs = this.#environment.elapsed();
+    this.#leaveSoon = false;
+    if (this.#gathered === 0) return;
+    this.#wereSeveral = this.#gathered > this.#options.hosts;
+    this.#gathered = 0;
+    this.#lastMs = this.#options.environment.elapsed();
+  }
+
+  #needNotWait(): boolean {
+    return !this.#wereSeveral && this.#options.isIdle();
+  }
+
+  #soon(): void {
+    this.#leaveSoon = true;
+    this.#options.environment.soon(this.#options.handOver);
+  }
+
+  #later(ms: number): void {
+    this.#leaveLater = true;
+    this.#options.environment.after(ms, () => {
+      this.#leaveLater = false;
+      if (this.#gathered > 0 && !this.#leaveSoon) this.#options.handOver();
+    });
   }
 }

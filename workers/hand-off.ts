@@ -38,16 +38,17 @@ export class FrameBatch {
   #bytes = new Uint8Array(CAPACITY_BYTES);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
+  #frames = 0;
   #tenants: TenantId[] = [];
   #spare: ArrayBuffer[] = [];
 
-  get isEmpty(): boolean {
-    return this.#length === 0;
+  get frames(): number {
+    return this.#frames;
   }
 
   /** Whether a frame fits; one that is larger than any buffer goes alone. */
   hasRoomFor({ bytes }: Pick<HandedFrame, "bytes">): boolean {
-    return this.isEmpty || this.#length + HEAD_BYTES + bytes.length <= this.#bytes.length;
+    return this.#frames === 0 || this.#length + HEAD_BYTES + bytes.length <= this.#bytes.length;
   }
 
   add(frame: HandedFrame): void {
@@ -63,6 +64,7 @@ export class FrameBatch {
     this.#view.setUint32(at + 16, frame.bytes.length, true);
     this.#bytes.set(frame.bytes, at + HEAD_BYTES);
     this.#length = at + HEAD_BYTES + frame.bytes.length;
+    this.#frames++;
   }
 
   /** Gives the buffer away; the batch is empty again. */
@@ -71,6 +73,7 @@ export class FrameBatch {
     this.#bytes = new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(CAPACITY_BYTES));
     this.#view = new DataView(this.#bytes.buffer);
     this.#length = 0;
+    this.#frames = 0;
     this.#tenants = [];
     return taken;
   }

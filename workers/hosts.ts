@@ -66,6 +66,8 @@ interface HostedHost {
   readonly supervised: SupervisedHost;
   readonly channels: OpenChannels;
   batch: FrameBatch;
+  /** Frames that were sent to it and that it has not answered. */
+  unanswered: number;
   /** What the warehouse has, as last told. */
   stored: { readonly offset: number; readonly rows: number } | undefined;
 }
@@ -90,11 +92,17 @@ export class Hosts implements LiveData, Channels {
   constructor(options: HostsOptions) {
     this.#options = options;
     this.#environment = options.environment ?? realEnvironment;
-    this.#pace = new HandOffPace(this.#environment, () => this.#flush());
+    this.#pace = new HandOffPace({
+      environment: this.#environment,
+      hosts: options.hosts.length,
+      isIdle: () => this.#hosts.every(({ unanswered }) => unanswered === 0),
+      handOver: () => this.#flush(),
+    });
     this.#hosts = options.hosts.map((each, host) => ({
       supervised: this.#supervise(each, host),
       channels: new OpenChannels(),
       batch: new FrameBatch(),
+      unanswered: 0,
       stored: undefined,
     }));
   }
@@ -263,6 +271,7 @@ export class Hosts implements LiveData, Channels {
   #receive(message: FromHost, host: number): void {
     switch (message.type) {
       case "outcomes":
+        this.#answered(host, message.outcomes.length);
         this.#hosts[host]?.batch.recycle(message.spent);
         return this.#options.onOutcomes(host, message.outcomes);
       case "partials":
@@ -279,9 +288,19 @@ export class Hosts implements LiveData, Channels {
     }
   }
 
+  #answered(host: number, frames: number): void {
+    const each = this.#hosts[host];
+    if (each === undefined) return;
+    each.unanswered -= frames;
+    this.#pace.answered();
+  }
+
   #down(host: number, error: WeirError, failure: HostFailure): void {
     const each = this.#hosts[host];
-    if (each !== undefined) each.batch = new FrameBatch();
+    if (each !== undefined) {
+      each.batch = new FrameBatch();
+      this.#answered(host, each.unanswered);
+    }
     for (const [id, question] of this.#questions) {
       if (question.host === host) this.#takeQuestion(id)?.reject(new WeirError("WEIR_HOST_FAILED"));
     }
@@ -337,7 +356,7 @@ export class Hosts implements LiveData, Channels {
 
   #flush(): void {
     this.#pace.left();
-    for (const each of this.#hosts) if (!each.batch.isEmpty) sendBatch(each);
+    for (const each of this.#hosts) if (each.batch.frames > 0) sendBatch(each);
   }
 
   /** After this, the metric actors have every event that was acknowledged before. */
@@ -380,9 +399,10 @@ export class Hosts implements LiveData, Channels {
   }
 }
 
-function sendBatch({ batch, supervised }: HostedHost): void {
-  const taken = batch.take();
-  supervised.post({ type: "frames", ...taken }, [taken.batch.buffer]);
+function sendBatch(each: HostedHost): void {
+  each.unanswered += each.batch.frames;
+  const taken = each.batch.take();
+  each.supervised.post({ type: "frames", ...taken }, [taken.batch.buffer]);
 }
 
 function errorOf(code: string, message: string): WeirError {
@@ -398,7 +418,7 @@ function pause(environment: HostEnvironment, ms: number, signal: AbortSignal): P
       signal.removeEventListener("abort", over);
       resolve();
     };
-    const cancel = environment.every(Math.max(1, ms), over);
+    const cancel = environment.after(ms, over);
     signal.addEventListener("abort", over);
   });
 }

@@ -17,7 +17,7 @@ export interface WarehouseThreadOptions {
   readonly safetyTailMs: number;
 }
 
-/** `url` may carry `user:password@`; undefined: nowhere to write to for now. */
+/** `url` may carry `user:password@`; undefined: nowhere to write to, until another one comes. */
 export type ToWarehouse =
   | { readonly type: "target"; readonly url: string | undefined }
   /** QuestDB has been started anew since rows were written to it. `lossy`: rows may be gone, send the safety tail again. */

@@ -6,15 +6,13 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { Packr } from "msgpackr";
 import { connect, type WeirClient } from "../../client/index.ts";
 import type { ErrorCode } from "../../protocol/error-codes.ts";
 import { limits } from "../../protocol/limits.ts";
 import { DAY_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import { TestSocket, type Frame } from "../server/gateway-fixture.ts";
 import { ServerProcess } from "../support/server-process.ts";
-
-type Event = Record<string, unknown>;
+import { event, isJson, nested, packr, spliced, usableIdOf, without, type Event } from "./bad-events.ts";
 
 const tenant = "strangers";
 let server: ServerProcess;
@@ -50,31 +48,6 @@ afterEach(async () => {
   const { data } = await good.query({ metrics: ["events.count"], timeRange: { from: Date.UTC(2000), to: Date.now() + DAY_MS } });
   assert.equal(data[0]?.["events.count"], expected.accepted, "the next good event counts, and no bad one did");
 });
-
-let lastId = 0;
-/** A good event; all of one session, so that all share a partition and its watermark. */
-function event(change: Event = {}): Event {
-  return {
-    eventId: `e-${++lastId}`,
-    sessionId: "visit",
-    eventType: "click",
-    eventCategory: "ui",
-    timestamp: Date.now(),
-    properties: { price: 1.5 },
-    context: { userAgent: "", ipAddress: "", deviceType: "desktop", platform: "web" },
-    source: "shop",
-    version: "1",
-    environment: "test",
-    ...change,
-  };
-}
-
-function without(field: string): Event {
-  const { [field]: _gone, ...rest } = event();
-  return rest;
-}
-
-const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 async function connectSocket(key?: string): Promise<TestSocket> {
   const connected = new TestSocket(`${server.url.replace("http", "ws")}/v1/stream`, key);
@@ -116,15 +89,6 @@ async function refuses(
 ): Promise<void> {
   const { status: found, body } = await request(path, options);
   assert.deepEqual([found, body["code"], body["path"]], [status, code, at], JSON.stringify(body));
-}
-
-/** Replaces a text of the same length by bytes that no encoder would write. */
-function spliced(bytes: Uint8Array, mark: string, by: readonly number[]): Uint8Array {
-  const at = Buffer.from(bytes).indexOf(mark);
-  assert.ok(at >= 0 && by.length === mark.length);
-  const changed = Uint8Array.from(bytes);
-  changed.set(by, at);
-  return changed;
 }
 
 /** A good event, the bad one, a good event: as a frame, and where JSON can say it, as a body. */
@@ -172,22 +136,6 @@ function checkResult(result: Frame | undefined, bad: unknown, code: ErrorCode, p
   const { error, ...rest } = result;
   assert.equal(typeof error, "string");
   assert.deepEqual(rest, { index: 1, eventId: usableIdOf(bad), success: false, code, ...(path !== null && { path }) });
-}
-
-/** Ids that cannot be used as one are answered as the empty text. */
-function usableIdOf(bad: unknown): string {
-  const id: unknown = typeof bad === "object" && bad !== null ? Reflect.get(bad, "eventId") : undefined;
-  return typeof id === "string" && /^e-\d+$/.test(id) ? id : "";
-}
-
-/** Whether JSON carries the value as it is. */
-function isJson(value: unknown): boolean {
-  const text = JSON.stringify(value, (_key, each: unknown) => (typeof each === "bigint" ? "" : each));
-  return typeof value !== "object" || packr.pack(JSON.parse(text)).equals(packr.pack(value));
-}
-
-function nested(levels: number): unknown {
-  return levels === 0 ? 1 : { in: nested(levels - 1) };
 }
 
 describe("an event", () => {

@@ -156,7 +156,7 @@ export class World {
     this.launch();
   }
 
-  /** Ends the server for now. */
+  /** Ends the server; `start` begins another one on its data. */
   async halt(signal: "SIGTERM" | "SIGKILL"): Promise<Exit> {
     this.#staysUp = false;
     return this.server.stop(signal);

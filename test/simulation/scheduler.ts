@@ -111,8 +111,13 @@ export class Process {
     return this.#scheduler.elapsedMs;
   }
 
-  after(delayMs: number, work: () => void): void {
-    if (this.alive) this.#scheduler.add(this, delayMs, work);
+  /** The answer cancels it. */
+  after(delayMs: number, work: () => void): () => void {
+    let cancelled = false;
+    if (this.alive) this.#scheduler.add(this, delayMs, () => cancelled || work());
+    return () => {
+      cancelled = true;
+    };
   }
 
   /** In a later turn: mostly at once, now and then after a pause of the thread. */

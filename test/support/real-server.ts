@@ -49,7 +49,7 @@ export async function startRealServer(
   };
 }
 
-/** Waits until `check` holds; fails with its last error or value after `withinMs`. */
+/** Waits until `check` holds; fails when it still does not after `withinMs`, and as it does when it throws. */
 export async function eventually(check: () => Promise<boolean> | boolean, what: string, withinMs = 30_000): Promise<void> {
   const end = Date.now() + withinMs;
   while (!(await check())) {
@@ -58,15 +58,17 @@ export async function eventually(check: () => Promise<boolean> | boolean, what: 
   }
 }
 
-/** Waits until `check` passes; fails as it does when it still fails after `withinMs`. */
+/** Waits until `check` no longer throws; fails as it does when it still throws after `withinMs`. */
 export async function settles(check: () => Promise<void>, withinMs = 60_000): Promise<void> {
   const end = Date.now() + withinMs;
-  for (;;) {
+  const passes = async (): Promise<boolean> => {
     try {
-      return await check();
+      await check();
+      return true;
     } catch (error) {
       if (Date.now() > end) throw error;
+      return false;
     }
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  };
+  await eventually(passes, "a check that passes", Infinity);
 }

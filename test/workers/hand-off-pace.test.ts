@@ -1,4 +1,4 @@
-/** Frames leave at once when few came lately, together when many do, and never later than the pace says. */
+/** Frames leave at once when nobody else seems to send, together when others do, and never later than the pace says. */
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { limits } from "../../protocol/limits.ts";
@@ -7,10 +7,14 @@ import { HAND_OFF_EVERY_MS, HandOffPace } from "../../workers/hand-off-pace.ts";
 let nowMs = 0;
 let soon: (() => void)[] = [];
 let later: { dueMs: number; work: () => void }[] = [];
-/** How many frames left together, and when. */
-let left: [timeMs: number, frames: number][] = [];
+/** How many shares of frames left together, and when. */
+let left: [timeMs: number, shares: number][] = [];
 let gathered = 0;
+let unanswered = 0;
 let pace: HandOffPace;
+
+/** So many shares are one frame, or as many frames of one share each. */
+const HOSTS = 2;
 
 beforeEach(() => {
   nowMs = 1_000;
@@ -18,26 +22,42 @@ beforeEach(() => {
   later = [];
   left = [];
   gathered = 0;
+  unanswered = 0;
   const environment = {
     elapsed: () => nowMs,
     soon: (work: () => void) => void soon.push(work),
-    after: (ms: number, work: () => void) => void later.push({ dueMs: nowMs + ms, work }),
+    after: (ms: number, work: () => void) => {
+      later.push({ dueMs: nowMs + ms, work });
+      return () => assert.fail("a hand-over that is to come is not called off");
+    },
   };
-  pace = new HandOffPace(environment, handOver);
+  pace = new HandOffPace({ environment, hosts: HOSTS, isIdle: () => unanswered === 0, handOver });
 });
 
 function handOver(): void {
   pace.left();
   left.push([nowMs, gathered]);
+  unanswered += gathered;
   gathered = 0;
 }
 
-/** `frames` come in this turn of the event loop, and the next one begins. */
+/** So many shares come in this turn of the event loop, and the next one begins. */
 function frames(count: number): void {
-  for (let frame = 0; frame < count; frame++) {
+  for (let share = 0; share < count; share++) {
     gathered++;
     pace.gathered();
   }
+  nextTurn();
+}
+
+/** The hosts answer so many of those that left, and the next turn of the event loop begins. */
+function answers(count: number): void {
+  unanswered -= count;
+  pace.answered();
+  nextTurn();
+}
+
+function nextTurn(): void {
   for (const work of soon.splice(0)) work();
 }
 
@@ -48,17 +68,46 @@ function wait(ms: number): void {
   for (const { work } of due) work();
 }
 
-test("a frame on its own leaves with the next turn, also the one after a while", () => {
-  frames(1);
-  wait(HAND_OFF_EVERY_MS);
-  frames(1);
-  assert.deepEqual(left, [
-    [1_000, 1],
-    [1_000 + HAND_OFF_EVERY_MS, 1],
-  ]);
+test("a sender that waits for each answer is not held up", () => {
+  for (let frame = 0; frame < 3; frame++) {
+    frames(HOSTS);
+    wait(0.5);
+    answers(HOSTS);
+    wait(0.5);
+  }
+  assert.deepEqual(
+    left,
+    [1_000, 1_001, 1_002].map((timeMs) => [timeMs, HOSTS]),
+  );
 });
 
-test("frames soon after others wait for each other, until the pace has passed since those left", () => {
+test("what comes while answers are due leaves with the last answer", () => {
+  frames(2);
+  wait(1);
+  frames(2);
+  wait(1);
+  answers(1);
+  frames(1);
+  assert.equal(left.length, 1);
+  answers(1);
+  assert.deepEqual(left.slice(1), [[1_002, 3]]);
+});
+
+test("after several frames at once the next ones wait for others, also when the hosts owe no answer", () => {
+  frames(HOSTS + 1);
+  answers(HOSTS + 1);
+  wait(1);
+  frames(1);
+  answers(0);
+  assert.equal(left.length, 1);
+  wait(HAND_OFF_EVERY_MS - 1);
+  assert.deepEqual(left.slice(1), [[1_000 + HAND_OFF_EVERY_MS, 1]]);
+  answers(1);
+  frames(1);
+  assert.equal(left.length, 3, "they waited in vain: the next one does not");
+});
+
+test("when no answer comes they leave as the pace says, counted from the last that left", () => {
   frames(1);
   wait(1);
   frames(2);
@@ -67,8 +116,10 @@ test("frames soon after others wait for each other, until the pace has passed si
   assert.deepEqual(left, [[1_000, 1]]);
   wait(HAND_OFF_EVERY_MS - 2);
   assert.deepEqual(left.slice(1), [[1_000 + HAND_OFF_EVERY_MS, 3]]);
-  wait(HAND_OFF_EVERY_MS);
+  wait(2 * HAND_OFF_EVERY_MS);
   assert.equal(left.length, 2, "nothing leaves when nothing has gathered");
+  frames(1);
+  assert.equal(left.length, 3, "after a pause the next one does not wait");
 });
 
 test("frames that make a turn worthwhile leave at once, all of them", () => {
