@@ -13,7 +13,7 @@ export class GatheredRows {
   dimensions: readonly FieldValue[][] = [];
   /** Of a metric with a filter: what `pick` found. */
   picked = new Int32Array(256);
-  /** By index, 1: the filter takes the row. Without a filter it says nothing. */
+  /** By index, 1: the filter takes the row. Without a filter all are. */
   #flags = new Uint8Array(256);
   readonly #columns: FieldValue[][] = [];
 
@@ -26,9 +26,14 @@ export class GatheredRows {
       const to = accepted.endOf(run);
       copy(values, this.values, rows, from, to);
       for (let at = 0; at < dimensions.length; at++) copy(dimensions[at], this.#columns[at] ?? [], rows, from, to);
-      if (matches === undefined) continue;
-      for (let index = from; index < to; index++) this.#flags[index] = matches(rows[index] ?? 0) ? 1 : 0;
+      if (matches === undefined) this.#flags.fill(1, from, to);
+      else for (let index = from; index < to; index++) this.#flags[index] = matches(rows[index] ?? 0) ? 1 : 0;
     }
+  }
+
+  /** Whether the filter takes the row. */
+  takes(index: number): boolean {
+    return this.#flags[index] === 1;
   }
 
   /** Puts the indexes that the filter takes into `picked`; returns how many they are. */

@@ -39,6 +39,9 @@ interface Series {
   current: Pane | undefined;
 }
 
+/** By index of a gathered row; filled anew by each metric. */
+const seriesOfRows: Series[] = [];
+
 type SeriesNode = Map<DimensionValue, SeriesNode | Series>;
 
 export class PartialPanes {
@@ -82,10 +85,14 @@ export class PartialPanes {
     return sum;
   }
 
-  /** Adds every row that the metric's filter takes to the pane of its series. */
+  /**
+   * Adds every row that the metric's filter takes to the pane of its series. Series are found in the order of the rows, before
+   * rows go pane by pane: which ones come before `seriesMax` must not depend on what else is in a turn, or a replay would differ.
+   */
   addAll(accepted: AcceptedRows): void {
     const { order, starts } = accepted.byPane();
     const rows = gather(this.plan, accepted);
+    if (this.plan.dimensionCount > 0) this.#findSeries(rows, accepted.count);
     for (let pane = 0; pane < accepted.paneKeys.length; pane++) {
       const key = accepted.paneKeys[pane] ?? 0;
       const from = starts[pane] ?? 0;
@@ -98,9 +105,9 @@ export class PartialPanes {
   }
 
   /** Adds the rows at `indexes[from]` to before `indexes[to]`, at least one, to the panes with a key. */
-  #addToPane(key: number, { values, dimensions }: GatheredRows, indexes: Int32Array, from: number, to: number): void {
+  #addToPane(key: number, { values }: GatheredRows, indexes: Int32Array, from: number, to: number): void {
     const { plan } = this;
-    if (dimensions.length === 0) {
+    if (plan.dimensionCount === 0) {
       const pane = this.#currentPane(this.#single ?? this.#seriesOf([]), key);
       plan.addMany(pane.states, values, indexes, from, to);
       this.#touch(pane);
@@ -108,9 +115,15 @@ export class PartialPanes {
     }
     for (let at = from; at < to; at++) {
       const index = indexes[at] ?? 0;
-      const pane = this.#currentPane(this.#seriesAt(dimensions, index), key);
+      const pane = this.#currentPane(seriesOfRows[index] as Series, key);
       plan.add(pane.states, values[index]);
       if (!pane.collected || !pane.dirty) this.#touch(pane);
+    }
+  }
+
+  #findSeries(rows: GatheredRows, count: number): void {
+    for (let index = 0; index < count; index++) {
+      if (rows.takes(index)) seriesOfRows[index] = this.#seriesAt(rows.dimensions, index);
     }
   }
 
