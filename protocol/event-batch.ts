@@ -23,8 +23,8 @@ export interface MsgpackBatch extends EventBatch {
   /** Records of event `i`: `marks[markStarts[i] .. markStarts[i + 1]]`. Empty unless asked for. */
   readonly marks: readonly RecordMark[];
   readonly markStarts: readonly number[];
-  /** Some value is an extension that is none of ours. */
-  readonly hasForeign: boolean;
+  /** Some value is for the careful decoder to read (`MsgpackScanner.needsCare`). */
+  readonly needsCare: boolean;
 }
 
 export function noEvents(): WeirError {
@@ -40,8 +40,8 @@ export function scanMsgpackBatch(bytes: Uint8Array, withMarks: boolean): Msgpack
   found.container();
   if (!found.scanner.done) throw malformed();
   const { starts, ends, sessionStarts, sessionLengths, markStarts, scanner } = found;
-  const { hasForeign, marks = [] } = scanner;
-  return { count: starts.length, starts, ends, sessionStarts, sessionLengths, marks, markStarts, hasForeign };
+  const { needsCare, marks = [] } = scanner;
+  return { count: starts.length, starts, ends, sessionStarts, sessionLengths, marks, markStarts, needsCare };
 }
 
 class BatchScan {

@@ -61,7 +61,7 @@ const unpackrOptions = { useRecords: true, mapsAsObjects: true, structuredClone:
 const unpackr = new Unpackr(unpackrOptions as ConstructorParameters<typeof Unpackr>[0]);
 
 function decodeBatch(bytes: Uint8Array, batch: MsgpackBatch): readonly unknown[] {
-  if (!batch.hasForeign) {
+  if (!batch.needsCare) {
     const events = tryUnpack(bytes);
     if (events?.length === batch.count) return events;
   }

@@ -1,7 +1,8 @@
 /**
  * Decodes msgpack bytes into plain values in the most careful way: the reader's way out for frames with extensions that are
- * none of ours, which msgpackr would turn into errors, sets, cycles or exceptions. It reads what `msgpack-scanner.ts` reads and
- * agrees with msgpackr on everything else (a property test holds it to that); several times slower.
+ * none of ours, which msgpackr would turn into errors, sets, cycles or exceptions, and with what msgpackr reads in another way
+ * with its native part than without it. It reads what `msgpack-scanner.ts` reads and agrees with msgpackr on everything else
+ * (a property test holds it to that); several times slower.
  */
 import {
   EXTENSION_TIMESTAMP,
@@ -9,6 +10,7 @@ import {
   KIND,
   malformed,
   MsgpackScanner,
+  NANOSECONDS_MAX,
   NESTING_MAX,
   type RecordShape,
 } from "./msgpack-scanner.ts";
@@ -92,7 +94,7 @@ function decodeExtension(scanner: MsgpackScanner, levels: number): unknown {
   return extensionType === EXTENSION_TIMESTAMP ? timestampAt(scanner.view, at, length) : new ForeignValue();
 }
 
-/** The three forms of the msgpack timestamp; an invalid Date for other lengths. */
+/** The three forms of the msgpack timestamp; an invalid Date for others. */
 function timestampAt(view: DataView, at: number, length: number): Date {
   switch (length) {
     case 4:
@@ -102,8 +104,11 @@ function timestampAt(view: DataView, at: number, length: number): Date {
       const seconds = (view.getUint32(at) & 3) * 2 ** 32 + view.getUint32(at + 4);
       return new Date(nanoseconds / 1_000_000 + seconds * 1000);
     }
-    case 12:
-      return new Date(view.getUint32(at) / 1_000_000 + Number(view.getBigInt64(at + 4)) * 1000);
+    case 12: {
+      const nanoseconds = view.getUint32(at);
+      if (nanoseconds > NANOSECONDS_MAX) return new Date(Number.NaN);
+      return new Date(nanoseconds / 1_000_000 + Number(view.getBigInt64(at + 4)) * 1000);
+    }
     default:
       return new Date(Number.NaN);
   }

@@ -47,6 +47,8 @@ const EXTENSION_BUNDLE = 0x62;
 const EXTENSION_RECORD = 0x72;
 export const EXTENSION_TIMESTAMP = 0xff;
 export const EXTENSION_UNDEFINED = 0;
+/** Of a timestamp; more make another second. */
+export const NANOSECONDS_MAX = 999_999_999;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const sessionKey = new TextEncoder().encode("sessionId");
@@ -58,8 +60,11 @@ export class MsgpackScanner {
   length = 0;
   extensionType = 0;
   shape: RecordShape | undefined;
-  /** An extension was met that is neither a timestamp nor "undefined": its value is none of ours. */
-  hasForeign = false;
+  /**
+   * Something was met that decoders read in ways of their own: an extension that is neither a timestamp nor "undefined", a
+   * timestamp that is none, a long text that begins with a byte order mark. The careful decoder says what it is.
+   */
+  needsCare = false;
   /** Set by whoever wants to know where records begin. */
   marks: RecordMark[] | undefined;
   #view: DataView | undefined;
@@ -180,6 +185,7 @@ export class MsgpackScanner {
       case 0xda:
       case 0xdb:
         this.length = this.#unsigned(token - 0xd9);
+        if (this.bytes[this.at] === 0xef) this.needsCare ||= this.#isByteOrderMark();
         return KIND.text;
       case 0xc4: // bin 8, 16, 32
       case 0xc5:
@@ -289,10 +295,25 @@ export class MsgpackScanner {
     this.advance(1);
     if (type === EXTENSION_RECORD && token <= 0xd5 && token >= 0xd4) return this.#definition(from, length === 2);
     if (type === undefined || type === EXTENSION_BUNDLE) throw malformed();
-    if (type !== EXTENSION_TIMESTAMP && type !== EXTENSION_UNDEFINED) this.hasForeign = true;
+    if (type === EXTENSION_TIMESTAMP) this.needsCare ||= length === 12 && this.#isOddTimestamp();
+    else if (type !== EXTENSION_UNDEFINED) this.needsCare = true;
     this.extensionType = type;
     this.length = length;
     return KIND.extension;
+  }
+
+  /** msgpackr without its native part drops the mark from texts of more than 64 bytes, and with it keeps it. */
+  #isByteOrderMark(): boolean {
+    const { bytes, at } = this;
+    return bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf;
+  }
+
+  /** A 96-bit timestamp with a second's parts beyond the second, or too far away for msgpackr's 48 bits of seconds. */
+  #isOddTimestamp(): boolean {
+    const { bytes, at } = this;
+    const nanosecondsFrom = (bytes[at] ?? 0) * 2 ** 24 + ((bytes[at + 1] ?? 0) << 16) + ((bytes[at + 2] ?? 0) << 8);
+    const nanoseconds = nanosecondsFrom + (bytes[at + 3] ?? 0);
+    return nanoseconds > NANOSECONDS_MAX || bytes[at + 4] !== 0 || bytes[at + 5] !== 0;
   }
 
   #definition(from: number, hasHighByte: boolean): Kind {

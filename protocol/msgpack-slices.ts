@@ -126,9 +126,9 @@ export function scanEvent(bytes: Uint8Array, definitions: readonly number[], sta
   const marks: RecordMark[] = (scanner.marks = []);
   scanner.at = start;
   scanner.skip(EVENT_NESTING_MAX);
-  const { at: end, hasForeign } = scanner;
+  const { at: end, needsCare } = scanner;
   const markStarts = [0, marks.length];
-  return { count: 1, starts: [start], ends: [end], sessionStarts: [0], sessionLengths: [-1], marks, markStarts, hasForeign };
+  return { count: 1, starts: [start], ends: [end], sessionStarts: [0], sessionLengths: [-1], marks, markStarts, needsCare };
 }
 
 /** One event with the shapes that it uses; undefined: they would be many times its own size. */

@@ -32,7 +32,7 @@ export function scanOddRow(
 ): MsgpackBatch | undefined {
   if (oddRows + 1 > rows * ODD_SHARE_MAX) return undefined;
   const event = tolerant(() => scanEvent(bytes, definitions, start));
-  return event === undefined || event.hasForeign || event.marks.some(({ shape }) => shape.highByte >= 0) ? undefined : event;
+  return event === undefined || event.needsCare || event.marks.some(({ shape }) => shape.highByte >= 0) ? undefined : event;
 }
 
 /** Where the definitions of shapes in an event begin. */

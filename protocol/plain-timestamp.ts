@@ -3,11 +3,11 @@
  * (a property test holds it to that). The plain reader calls it for every event.
  */
 import { asciiText, type FrameBytes } from "./interner.ts";
+import { NANOSECONDS_MAX } from "./msgpack-scanner.ts";
 import { parseTimestamp } from "./timestamp.ts";
 
 const WORD = 2 ** 32;
 const HIGH_SAFE_MAX = 0x1f_ffff;
-const NANOSECONDS_MAX = 999_999_999;
 const TEXT_BYTES_MAX = 40;
 
 const CODE_0 = 48;
@@ -84,7 +84,7 @@ function readExtension({ bytes, view }: FrameBytes, token: number, at: number): 
   }
   if (bytes[at + 1] !== 12 || bytes[at + 2] !== 0xff) return Number.NaN;
   const nanoseconds = view.getUint32(at + 3);
-  // Decoders differ on what is beyond.
+  // What is beyond is for the careful decoder.
   if (nanoseconds > NANOSECONDS_MAX || view.getUint16(at + 7) !== 0) return Number.NaN;
   return parseTimestamp(Math.trunc(nanoseconds / 1_000_000 + (view.getUint16(at + 9) * WORD + view.getUint32(at + 11)) * 1000));
 }

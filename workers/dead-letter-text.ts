@@ -14,7 +14,7 @@ export function deadLetterText(format: number, raw: Uint8Array): string {
   try {
     const scanner = new MsgpackScanner(raw);
     scanner.skip();
-    if (scanner.done && !scanner.hasForeign) return JSON.stringify(unpackr.unpack(raw)) ?? "null";
+    if (scanner.done && !scanner.needsCare) return JSON.stringify(unpackr.unpack(raw)) ?? "null";
   } catch {
     // Not decodable, or nested so deep that no text can be made of it.
   }
