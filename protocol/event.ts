@@ -1,7 +1,7 @@
 /**
- * What an event is: the zod schema here is the only source of truth. OpenAPI, the documentation and the hot path's validator
- * (`event-validator.ts`) are made from it; the functions that it calls for what a JSON Schema cannot say are the ones that
- * the hot path calls. A msgpack timestamp reaches it as epoch milliseconds. Unknown fields are kept.
+ * What an event is: the zod schema here is the only source of truth. OpenAPI, the documentation and the table of fields that the
+ * hot path's readers and validator are made of (`event-fields.ts`) come from it; the functions that it calls for what a JSON
+ * Schema cannot say are the ones that the hot path calls. A msgpack timestamp reaches it as epoch milliseconds. Unknown fields are kept.
  */
 import { z } from "zod";
 import { limits } from "./limits.ts";
@@ -10,6 +10,9 @@ import { idVerdict, labelVerdict } from "./text-rules.ts";
 import { parseTimestamp, timestampVerdict } from "./timestamp.ts";
 import { ACCEPTED, codeOf } from "./verdicts.ts";
 import { entryOf } from "./error-codes.ts";
+
+/** Fields with rules that their type does not tell. */
+export const fieldKinds = z.registry<{ readonly kind: "id" | "label" | "timestamp" }>();
 
 function messageOf(verdict: number): string {
   const code = codeOf(verdict);
@@ -41,8 +44,10 @@ function map<Schema extends z.ZodType>(schema: Schema) {
   return z.preprocess((value) => (isPlainMap(value) || value === undefined ? value : null), schema);
 }
 
-const id = (description: string) => textOf(idVerdict, `${description}; 1-256 bytes of UTF-8`);
-const label = (description: string) => textOf(labelVerdict, `${description}; 1-256 bytes of UTF-8`);
+const id = (description: string) =>
+  textOf(idVerdict, `${description}; 1-256 bytes of UTF-8`).register(fieldKinds, { kind: "id" });
+const label = (description: string) =>
+  textOf(labelVerdict, `${description}; 1-256 bytes of UTF-8`).register(fieldKinds, { kind: "label" });
 
 const timestamp = z
   .union([z.string(), z.number()])
@@ -53,7 +58,8 @@ const timestamp = z
   .meta({
     description: "ISO 8601 with a zone, or epoch milliseconds; from 2000 on, at most 5 minutes ahead of the server's clock",
     anyOf: [{ type: "string", format: "date-time" }, { type: "number" }],
-  });
+  })
+  .register(fieldKinds, { kind: "timestamp" });
 
 const location = z.looseObject({
   country: z.string().optional(),

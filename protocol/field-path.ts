@@ -3,17 +3,21 @@
  * such as `properties.amount` or `context.location.country`, or a short name of a context field
  * (`country`, `region`, `deviceType`, `platform`, `userAgent`, `ipAddress`, `referrer`).
  */
-const topLevel = new Set(["eventId", "userId", "sessionId", "eventType", "eventCategory", "source", "version", "environment"]);
+import { eventFields, type EventField } from "./event-fields.ts";
 
-const shortNames = new Map([
-  ["country", "context.location.country"],
-  ["region", "context.location.region"],
-  ["deviceType", "context.deviceType"],
-  ["platform", "context.platform"],
-  ["userAgent", "context.userAgent"],
-  ["ipAddress", "context.ipAddress"],
-  ["referrer", "context.referrer"],
-]);
+const topLevel = new Set(eventFields.flatMap(({ name, kind }) => (kind === "id" || kind === "label" ? [name] : [])));
+
+const shortNames: ReadonlyMap<string, string> = new Map(
+  eventFields.filter(({ name }) => name === "context").flatMap(({ name, fields }) => textsIn(fields, name)),
+);
+
+/** The name and full path of each text that the schema names, however deep. */
+function textsIn(fields: readonly EventField[], above: string): (readonly [name: string, path: string])[] {
+  return fields.flatMap(({ name, kind, fields: inner }) => {
+    const path = `${above}.${name}`;
+    return kind === "map" ? textsIn(inner, path) : [[name, path] as const];
+  });
+}
 
 /** The full path that a name stands for, or undefined when it names nothing. */
 export function resolveFieldPath(name: string): string | undefined {

@@ -3,8 +3,10 @@
  * somebody wants as columns. A record shape met at a node is compiled into a plan, the node of each of its fields in order;
  * plans live as long as the shape, so that frames of the same producers compile nothing.
  *
- * All places that nobody names share one node. Tests hold the tree to the schema in `event.ts`.
+ * All places that nobody names share one node.
  */
+import { assert } from "./assert.ts";
+import { eventFields, type EventField } from "./event-fields.ts";
 import type { FrameBytes } from "./interner.ts";
 import type { RecordKeys, RecordPlan } from "./plain-shapes.ts";
 
@@ -23,6 +25,8 @@ export const ROLE = {
   eventType: 9,
   label: 10,
   timestamp: 11,
+  /** One without a reader of its own. */
+  id: 12,
 } as const;
 export type Role = (typeof ROLE)[keyof typeof ROLE];
 
@@ -148,21 +152,41 @@ export class PathTree {
   }
 }
 
+/** The fields of an event that have a reader of their own, since every frame has columns for them. */
+const ownRoles: Readonly<Record<string, Role>> = {
+  eventId: ROLE.eventId,
+  sessionId: ROLE.sessionId,
+  userId: ROLE.userId,
+  eventType: ROLE.eventType,
+};
+
 function eventNode(): PathNode {
   const event = new PathNode(ROLE.map);
-  event.add("eventId", ROLE.eventId, true);
-  event.add("userId", ROLE.userId);
-  event.add("sessionId", ROLE.sessionId, true);
-  event.add("eventType", ROLE.eventType, true);
-  event.add("timestamp", ROLE.timestamp, true);
-  event.add("properties", ROLE.map, true);
-  for (const label of ["eventCategory", "source", "version", "environment"]) event.add(label, ROLE.label, true);
-  const context = event.add("context", ROLE.map, true);
-  for (const text of ["userAgent", "ipAddress", "deviceType", "platform"]) context?.add(text, ROLE.text, true);
-  context?.add("referrer", ROLE.optionalText);
-  const location = context?.add("location", ROLE.optionalMap);
-  for (const text of ["country", "region"]) location?.add(text, ROLE.optionalText);
+  addFields(event, eventFields);
   return event;
+}
+
+function addFields(node: PathNode, fields: readonly EventField[]): void {
+  for (const field of fields) {
+    const child = node.add(field.name, ownRoles[field.name] ?? roleOf(field), field.isRequired);
+    assert(child !== undefined, "a node has room for all fields that the schema names");
+    addFields(child, field.fields);
+  }
+}
+
+function roleOf({ kind, isRequired }: EventField): Role {
+  switch (kind) {
+    case "id":
+      return ROLE.id;
+    case "label":
+      return ROLE.label;
+    case "timestamp":
+      return ROLE.timestamp;
+    case "text":
+      return isRequired ? ROLE.text : ROLE.optionalText;
+    case "map":
+      return isRequired ? ROLE.map : ROLE.optionalMap;
+  }
 }
 
 /** The plan of a shape at a node: compiled at the first meeting. */

@@ -241,6 +241,9 @@ class PlainReader extends PlainCursor {
         return this.#label(at, field, row);
       case ROLE.timestamp:
         return this.#timestamp(at, row);
+      case ROLE.id:
+        // Nothing is known of it that would make it surely valid.
+        return GIVE_UP;
       default:
         return this.#fieldValue(at, field, row);
     }

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { eventFields, type EventField } from "../../../protocol/event-fields.ts";
 import type { TenantId } from "../../../protocol/ids.ts";
 import type { WarehouseRow, WarehouseTable } from "../../../storage/ports.ts";
 import { IlpEncoder } from "../../../storage/questdb/ilp-encoder.ts";
+import { rawField } from "../../../storage/questdb/raw-field.ts";
 import { cutText, deadLetterRow, eventRow, paneRow, sessionRow } from "../../../storage/questdb/rows.ts";
 import { sqlName, sqlNumber, sqlText, sqlTimestamp } from "../../../storage/questdb/sql-text.ts";
 import { createTableSql, tables } from "../../../storage/questdb/tables.ts";
@@ -39,6 +41,34 @@ test("an event without optional fields", () => {
     [row["ts"], row["ingest_ts"], row["partition"], row["host"], row["journal_offset"], row["batch_index"]],
     [1431857100000, 1431857200000, 5, 1, 7, 3],
   );
+});
+
+/** An event with another text in each text that the schema names, and these texts by their paths. */
+function eventOfTexts(fields: readonly EventField[], above = ""): { event: Record<string, unknown>; texts: [string, string][] } {
+  const event: Record<string, unknown> = {};
+  const texts: [string, string][] = [];
+  for (const { name, kind, fields: inner } of fields) {
+    const path = `${above}${name}`;
+    if (kind === "timestamp") continue;
+    if (kind === "map") {
+      const map = eventOfTexts(inner, `${path}.`);
+      event[name] = map.event;
+      texts.push(...map.texts);
+    } else {
+      event[name] = `the ${path}`;
+      texts.push([path, `the ${path}`]);
+    }
+  }
+  return { event, texts };
+}
+
+test("every text that the schema names has a cell of its own, which questions for raw events read", () => {
+  const { event, texts } = eventOfTexts(eventFields);
+  const row = eventRow({ ...place, event, eventTimeMs: 5, partition: 0 });
+  for (const [path, text] of texts) {
+    assert.equal(row.filter((cell) => cell === text).length, 1, `${path} has no column in storage/questdb/tables.ts`);
+    if (!path.includes(".")) assert.equal(rawField(path).isNumber, undefined, `${path} is read from JSON in raw-field.ts`);
+  }
 });
 
 test("unknown fields are kept, whatever their names", () => {
