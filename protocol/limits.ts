@@ -45,8 +45,11 @@ export const limits = {
 
   // One host
   mailboxBytesMax: 256 * MIB,
-  turnFramesMax: 64,
+  turnFramesMax: 512,
   turnBytesMax: 16 * MIB,
+  /** A turn is full with so many frames of so many bytes: one of small frames has more of them, which share its cost. */
+  turnFramesFull: 64,
+  turnBytesFull: 256 * KIB,
   /** The same for a replay, where nobody waits for a turn. */
   replayTurnFramesMax: 256,
   replayTurnBytesMax: 16 * MIB,

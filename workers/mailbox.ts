@@ -5,6 +5,10 @@
  *
  *   noisy  | 9 8 7 6 5 4 3 2 1 |       a turn while others wait: a, 1, 2, ... up to the share in bytes
  *   other  |                 a |       a turn of one tenant alone: as much as a turn may have
+ *
+ * A turn costs as much as dozens of events (a commit, the end of the turn in every partition), so one of small frames takes more
+ * of them than one of large frames: it is full when it has both enough frames and enough bytes. With frames of one event that
+ * saves a fifth of the server's CPU time (`npm run bench -- ingest-batches`); frames of a hundred have turns as before.
  */
 import type { TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
@@ -14,6 +18,12 @@ interface Queue {
   readonly frames: HandedFrame[];
   /** Those before this place have left. */
   next: number;
+}
+
+/** The frames of a turn, while it is filled. */
+interface Turn {
+  readonly frames: HandedFrame[];
+  bytes: number;
 }
 
 /** Frames that have left are forgotten together, when there are this many: one by one would move the others each time. */
@@ -49,37 +59,39 @@ export class Mailbox {
 
   /** The frames of the next turn. Every tenant that waits has its part in one of the next few. */
   take(framesMax: number = limits.turnFramesMax): HandedFrame[] {
-    const taken: HandedFrame[] = [];
     const tenants = [...this.#queues.keys()];
     const shareBytes = tenants.length > 1 ? limits.turnBytesPerTenantMax : limits.turnBytesMax;
-    let leftBytes: number = limits.turnBytesMax;
+    const turn: Turn = { frames: [], bytes: 0 };
     for (const tenant of tenants) {
-      if (leftBytes <= 0 || taken.length >= framesMax) break;
-      leftBytes -= this.#takeFrom(tenant, Math.min(shareBytes, leftBytes), taken, framesMax);
+      if (isFull(turn, framesMax)) break;
+      this.#takeFrom(tenant, turn, Math.min(turn.bytes + shareBytes, limits.turnBytesMax), framesMax);
     }
-    return taken;
+    return turn.frames;
   }
 
-  /** Moves frames of a tenant into the turn until they make up `bytesMax`, one at least; returns their bytes. */
-  #takeFrom(tenant: TenantId, bytesMax: number, taken: HandedFrame[], framesMax: number): number {
+  /** Moves frames of a tenant into the turn until that is full or has `untilBytes`; one at least. */
+  #takeFrom(tenant: TenantId, turn: Turn, untilBytes: number, framesMax: number): void {
     const queue = this.#queues.get(tenant);
-    if (queue === undefined) return 0;
-    let bytes = 0;
-    while (bytes < bytesMax && taken.length < framesMax) {
+    if (queue === undefined) return;
+    while (turn.bytes < untilBytes && !isFull(turn, framesMax)) {
       const frame = queue.frames[queue.next];
       if (frame === undefined) break;
       queue.next++;
-      bytes += frame.bytes.length;
-      taken.push(frame);
+      turn.bytes += frame.bytes.length;
+      turn.frames.push(frame);
+      this.#bytes -= frame.bytes.length;
       this.#frames--;
     }
-    this.#bytes -= bytes;
     // Behind all others: its next turn comes after theirs.
     this.#queues.delete(tenant);
     if (queue.next < queue.frames.length) {
       const forget = queue.next >= FORGET_AT;
       this.#queues.set(tenant, forget ? { frames: queue.frames.slice(queue.next), next: 0 } : queue);
     }
-    return bytes;
   }
+}
+
+function isFull({ frames, bytes }: Turn, framesMax: number): boolean {
+  if (frames.length >= framesMax || bytes >= limits.turnBytesMax) return true;
+  return frames.length >= limits.turnFramesFull && bytes >= limits.turnBytesFull;
 }

@@ -220,7 +220,7 @@ export class PartitionHost {
   #scheduleTurn(): void {
     if (this.#turnScheduled || this.#failed || this.#mailbox.frames === 0) return;
     // Small turns share a commit as the frames of a large one do.
-    if (this.#uncommittedTurns >= (this.careful ? limits.turnFramesMax : limits.uncommittedTurnsMax)) return;
+    if (this.#uncommittedTurns >= (this.careful ? limits.turnFramesFull : limits.uncommittedTurnsMax)) return;
     // A commit costs the time of dozens of events: while one runs, a few frames wait for its end and share the next.
     const isWorthwhile = this.careful || this.#mailbox.frames >= limits.turnFramesWorthwhile;
     if (this.#uncommittedTurns > 0 && !isWorthwhile) return;

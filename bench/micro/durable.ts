@@ -11,7 +11,7 @@ import { openRecord } from "../../workers/sealed-record.ts";
 import { check, encodedFrames, TENANT, timed, type MicroInput, type MicroWork } from "./part.ts";
 
 /** As many as a host takes in one turn, so as many as one commit has. */
-const TURN = limits.turnFramesMax;
+const TURN = limits.turnFramesFull;
 
 export async function durableWorks(input: MicroInput): Promise<readonly MicroWork[]> {
   return [handOff(input), await journaling(input)];

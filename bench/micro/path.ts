@@ -80,8 +80,8 @@ async function inFolder<Result>(work: (folder: string) => Promise<Result>): Prom
 /** The run's frames, as many at a time as a host takes in one turn. */
 function* turnsOf(input: MicroInput): Generator<Buffer[]> {
   const frameAt = frameMaker(input, "records");
-  for (let first = 0; first < input.frames; first += limits.turnFramesMax) {
-    const count = Math.min(limits.turnFramesMax, input.frames - first);
+  for (let first = 0; first < input.frames; first += limits.turnFramesFull) {
+    const count = Math.min(limits.turnFramesFull, input.frames - first);
     yield Array.from({ length: count }, (_, index) => frameAt(first + index));
   }
 }

@@ -66,8 +66,8 @@ export function acceptedBy(partitions: ReadonlyMap<PartitionId, Partition>): num
 
 /** In turns as large as a host's. */
 export function applyFrames(frames: readonly FrameInTurn[], partitions: ReadonlyMap<PartitionId, Partition>): void {
-  for (let first = 0; first < frames.length; first += limits.turnFramesMax) {
-    applyTurn(frames.slice(first, first + limits.turnFramesMax), partitions, PARTITIONS);
+  for (let first = 0; first < frames.length; first += limits.turnFramesFull) {
+    applyTurn(frames.slice(first, first + limits.turnFramesFull), partitions, PARTITIONS);
   }
 }
 

@@ -29,6 +29,8 @@ test("any adds and takes keep every frame, in order within its tenant", () => {
       const take = () => {
         const frames = mailbox.take();
         assert.ok(frames.length <= limits.turnFramesMax);
+        const bytesBeforeLast = frames.slice(0, -1).reduce((sum, { bytes }) => sum + bytes.length, 0);
+        assert.ok(frames.length <= limits.turnFramesFull || bytesBeforeLast < limits.turnBytesFull, "it was not full before");
         for (const { id, tenant } of frames) taken.set(tenant, [...(taken.get(tenant) ?? []), id]);
         return frames.length;
       };
@@ -65,7 +67,16 @@ test("one frame of a tenant does not wait behind a thousand of another", () => {
 test("a tenant alone gets whole turns", () => {
   const mailbox = new Mailbox();
   for (let count = 0; count < 200; count++) mailbox.add(frame("only", 35_000));
+  assert.equal(mailbox.take().length, limits.turnFramesFull);
+});
+
+test("a turn has more of small frames than of large ones", () => {
+  const mailbox = new Mailbox();
+  for (let count = 0; count < 2 * limits.turnFramesMax; count++) mailbox.add(frame("only", 300));
   assert.equal(mailbox.take().length, limits.turnFramesMax);
+  mailbox.clear();
+  for (let count = 0; count < 200; count++) mailbox.add(frame("only", limits.turnBytesFull / 128));
+  assert.equal(mailbox.take().length, 128);
 });
 
 test("with more tenants than a turn has frames, each has its part within a few turns", () => {
