@@ -7,6 +7,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import type { HostStatus, HostSupervision } from "../workers/ports.ts";
 import type { TableHealth } from "../storage/questdb/reads.ts";
 import type { WarehouseState } from "./services.ts";
+import { TalliedHistogram } from "./tallied-histogram.ts";
 
 /** What others know at the moment of a scrape. */
 export interface Observation {
@@ -79,14 +80,16 @@ const hostFigures = [
 
 /** Counts per key, for what happens with every frame: a labelled counter of the library costs ten times as much. */
 class Tally {
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Map<string, { count: number }>();
 
   add(key: string, count: number): void {
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + count);
+    const counted = this.#counts.get(key);
+    if (counted === undefined) this.#counts.set(key, { count });
+    else counted.count += count;
   }
 
   each(visit: (key: string, count: number) => void): void {
-    for (const [key, count] of this.#counts) visit(key, count);
+    for (const [key, { count }] of this.#counts) visit(key, count);
   }
 }
 
@@ -113,7 +116,16 @@ export class GatewayMetrics {
   readonly #lockOuts = this.#counter("weir_lock_outs_total", "Addresses locked out after many wrong keys", []);
   readonly #refusals = this.#counter("weir_refusals_total", "Refused frames and requests by code", ["code"]);
   readonly #requests = this.#histogram("weir_request_duration_seconds", "HTTP requests", ["method", "route", "status"]);
-  readonly #publishes = this.#histogram("weir_publish_duration_seconds", "From a frame's arrival to its ack", ["transport"]);
+  readonly #publishes = new TalliedHistogram(
+    {
+      name: "weir_publish_duration_seconds",
+      help: "From a frame's arrival to its ack",
+      label: "transport",
+      buckets: secondsBuckets,
+    },
+    this.registry,
+  );
+  readonly #publishesOver = { websocket: this.#publishes.series("websocket"), http: this.#publishes.series("http") };
 
   readonly #hostUp = this.#gauge("weir_host_up", "1 when the host runs", ["host"]);
   readonly #hostRestarts = this.#counter("weir_host_restarts_total", "How often the host was opened again after a failure", [
@@ -181,7 +193,7 @@ export class GatewayMetrics {
   }
 
   published(transport: "websocket" | "http", durationMs: number): void {
-    this.#publishes.observe({ transport }, durationMs / 1_000);
+    this.#publishesOver[transport].observe(durationMs / 1_000);
   }
 
   request(method: string, route: string, status: number, durationMs: number): void {
