@@ -11,6 +11,7 @@
  */
 import type { WebSocket } from "uWebSockets.js";
 import { entryOf, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import type { AckEncoder } from "../protocol/encode-ack.ts";
 import { limits } from "../protocol/limits.ts";
 import { FRAME_FORMATS } from "../protocol/event-columns.ts";
 import { decodeClientFrame, encodeFrame, type ClientFrame, type HelloFrame, type ServerFrame } from "../protocol/frames.ts";
@@ -29,6 +30,7 @@ import { codedError } from "./problem.ts";
 import type { Receipts } from "./receipts.ts";
 import type { Control, KeyOwner } from "./services.ts";
 import { SocketSubscriptions } from "./subscriptions.ts";
+import type { TurnEnd } from "./turn-end.ts";
 
 export const PROTOCOL_VERSION = 1;
 
@@ -44,6 +46,8 @@ export interface ConnectionServices {
   readonly receipts: Receipts;
   readonly limits: GatewayLimits;
   readonly version: string;
+  readonly ackEncoder: AckEncoder;
+  readonly turnEnd: TurnEnd;
   now(): number;
   /** Called when a connection has no frame in flight any more. */
   idle(): void;
@@ -289,14 +293,19 @@ export class Connection {
     }
     countEvents(this.#services.metrics, outcome);
     const credit = this.#creditOfAck();
-    const results = outcome.results.filter((each) => each.verdict !== ACCEPTED).map(resultBodyOf);
+    const { totalEvents, failedEvents, results, receipt } = outcome;
+    if (results.length === 0 && !this.#proves) {
+      this.#enqueue(this.#services.ackEncoder.encode(seq, totalEvents, failedEvents, receipt, credit), "ack");
+      return;
+    }
+    const told = results.filter((each) => each.verdict !== ACCEPTED).map(resultBodyOf);
     this.#send({
       t: "ack",
       seq,
       ...ackBodyOf(outcome),
       ...(this.#proves ? { proof: this.#services.receipts.proofOf(this.#knownOwner().tenant, outcome) } : {}),
       credit,
-      ...(results.length === 0 ? {} : { results }),
+      ...(told.length === 0 ? {} : { results: told }),
     });
   }
 
@@ -345,7 +354,12 @@ export class Connection {
     this.#outbox.push(bytes);
     if (this.#flushPlanned) return;
     this.#flushPlanned = true;
-    queueMicrotask(() => this.#flush());
+    this.#services.turnEnd.call(this);
+  }
+
+  /** Everything that is to be sent leaves now. */
+  endTurn(): void {
+    this.#flush();
   }
 
   #flush(): void {
@@ -354,11 +368,21 @@ export class Connection {
     const frames = this.#outbox;
     if (socket === undefined || frames.length === 0) return;
     this.#outbox = [];
+    // One frame is one write anyway.
+    const [only] = frames;
+    if (only !== undefined && frames.length === 1) {
+      this.#closeIf(socket.send(only, true) === SEND_DROPPED, socket);
+      return;
+    }
     let dropped = false;
     socket.cork(() => {
       for (const frame of frames) dropped = socket.send(frame, true) === SEND_DROPPED || dropped;
     });
-    // An ack that never arrives would leave its sender waiting. After a reconnect it sends again, which is harmless.
+    this.#closeIf(dropped, socket);
+  }
+
+  /** An ack that never arrives would leave its sender waiting. After a reconnect it sends again, which is harmless. */
+  #closeIf(dropped: boolean, socket: WebSocket<SocketData>): void {
     if (dropped) socket.end(CLOSE_TRY_AGAIN, "WEIR_FLOW_OVERLOADED");
   }
 }

@@ -8,6 +8,7 @@
  * Everything it uses comes by argument; `server/main.ts` is the one caller outside tests.
  */
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "uWebSockets.js";
+import { AckEncoder } from "../protocol/encode-ack.ts";
 import { entryOf, WeirError } from "../protocol/error-codes.ts";
 import { limits as protocolLimits } from "../protocol/limits.ts";
 import type { KeyState } from "../storage/api-keys.ts";
@@ -37,6 +38,7 @@ import type {
 } from "./services.ts";
 import { socketSettings } from "./socket-settings.ts";
 import { tlsFilesOf } from "./tls.ts";
+import { TurnEnd } from "./turn-end.ts";
 import { checkUpgrade } from "./upgrade.ts";
 
 /** The settings that it needs. */
@@ -117,7 +119,7 @@ export class Gateway {
     const access = { authenticator: this.#authenticator, origins: new Origins(options.config.allowedOrigins ?? []), addresses };
     const tls = options.config.tlsCert !== undefined;
     const shared = { ...options, ...access, tls, admission: this.#admission, idle };
-    this.#connectionServices = { ...shared, limits };
+    this.#connectionServices = { ...shared, limits, ackEncoder: new AckEncoder(), turnEnd: new TurnEnd() };
     this.routes = allRoutes({
       ...shared,
       readiness: () => ({ ...options.readiness(), draining: this.#admission.draining }),

@@ -56,6 +56,10 @@ export function ackBodyOf(outcome: Committed) {
 
 /** Counts a frame's events by verdict; those without a result were accepted. */
 export function countEvents(metrics: GatewayMetrics, outcome: Committed): void {
+  if (outcome.results.length === 0) {
+    metrics.events("accepted", outcome.totalEvents);
+    return;
+  }
   let accepted = outcome.totalEvents;
   const others = new Map<string, number>();
   for (const { verdict } of outcome.results) {

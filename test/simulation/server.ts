@@ -3,6 +3,7 @@
  * admission, connections, warehouse writer. All real, but for their surroundings: clock, turns, disk, warehouse.
  */
 import type { WeirError } from "../../protocol/error-codes.ts";
+import { AckEncoder } from "../../protocol/encode-ack.ts";
 import { limits } from "../../protocol/limits.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { PartitionRules } from "../../actors/partition.ts";
@@ -14,6 +15,7 @@ import { Ingest } from "../../server/ingest.ts";
 import { IntroducedHosts } from "../../server/introductions.ts";
 import { createLog } from "../../server/log.ts";
 import { GatewayMetrics } from "../../server/metrics.ts";
+import { TurnEnd } from "../../server/turn-end.ts";
 import { Control } from "../../storage/control.ts";
 import type { HostEnvironment } from "../../workers/environment.ts";
 import { PaneSource, paneSourceName, SessionSource } from "../../workers/feed-sources.ts";
@@ -154,6 +156,8 @@ export class SimServer {
       log,
       limits: { ...limits, creditFrames, errorsPerConnectionMax: Infinity },
       version: "sim",
+      ackEncoder: new AckEncoder(),
+      turnEnd: new TurnEnd(),
       now: this.#now,
       idle: () => undefined,
     };
