@@ -109,10 +109,7 @@ class PlainSplitter {
     this.#partitionCount = partitionCount;
     this.#hostOf = hostOf;
     if (this.#container() !== bytes.length || this.#count === 0) return undefined;
-    const parts = this.#parts();
-    const [first] = parts;
-    if (first === undefined || parts.length === 1) return first?.host;
-    return this.#write(parts);
+    return this.#onlyHost() ?? this.#write(this.#parts());
   }
 
   /** A map or record with one list `events`. */
@@ -325,6 +322,13 @@ class PlainSplitter {
   #isAt(at: number, text: Uint8Array): boolean {
     for (let index = 0; index < text.length; index++) if (this.#bytes[at + index] !== text[index]) return false;
     return true;
+  }
+
+  /** The host of all events; undefined: there are several. */
+  #onlyHost(): number | undefined {
+    const host = this.#hosts[0];
+    for (let row = 1; row < this.#count; row++) if (this.#hosts[row] !== host) return undefined;
+    return host;
   }
 
   #parts(): Part[] {

@@ -27,31 +27,27 @@ export interface SplitRequest {
 
 export interface FrameShare {
   readonly host: number;
-  readonly format: FrameFormat;
   readonly bytes: Uint8Array;
-  /** Row of the share -> row of the whole frame. undefined: the share is the whole frame. */
-  readonly indexes: readonly number[] | undefined;
+  /** Row of the share -> row of the whole frame. */
+  readonly indexes: readonly number[];
 }
 
 /**
- * At least one share. Their bytes may be overwritten by the next call. Throws WEIR_FRAME_TOO_LARGE for a msgpack frame whose
+ * The host that has all of it, or at least two shares. Their bytes may be overwritten by the next call. Throws WEIR_FRAME_TOO_LARGE for a msgpack frame whose
  * record shapes would blow up its shares.
  */
-export function splitFrame(request: SplitRequest): FrameShare[] {
-  const { format, bytes } = request;
-  const plain = format === FRAME_FORMATS.msgpack ? splitPlainFrame(request) : undefined;
-  if (plain === undefined) return splitAnyFrame(request);
-  if (typeof plain === "number") return [{ host: plain, format, bytes, indexes: undefined }];
-  return plain.map((share) => ({ ...share, format }));
+export function splitFrame(request: SplitRequest): number | readonly FrameShare[] {
+  const plain = request.format === FRAME_FORMATS.msgpack ? splitPlainFrame(request) : undefined;
+  return plain ?? splitAnyFrame(request);
 }
 
-function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitRequest): FrameShare[] {
+function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitRequest): number | FrameShare[] {
   let split: Split;
   try {
     split = readSplit(format, bytes);
   } catch (error) {
     if (!(error instanceof WeirError)) throw error;
-    return [{ host: hostOf(partitionOf(tenant, "", partitionCount)), format, bytes, indexes: undefined }];
+    return hostOf(partitionOf(tenant, "", partitionCount));
   }
   const rowsByHost = new Map<number, number[]>();
   for (let row = 0; row < split.count; row++) {
@@ -61,10 +57,9 @@ function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitR
     else rows.push(row);
   }
   if (rowsByHost.size <= 1) {
-    const host = rowsByHost.keys().next().value ?? hostOf(partitionOf(tenant, "", partitionCount));
-    return [{ host, format, bytes, indexes: undefined }];
+    return rowsByHost.keys().next().value ?? hostOf(partitionOf(tenant, "", partitionCount));
   }
-  return Array.from(rowsByHost, ([host, rows]) => ({ host, format, bytes: split.share(rows), indexes: rows }));
+  return Array.from(rowsByHost, ([host, rows]) => ({ host, bytes: split.share(rows), indexes: rows }));
 }
 
 interface Split {

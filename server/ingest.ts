@@ -9,7 +9,7 @@
  * again, deduplication decides. So is what comes while it is down: nothing waits here for a host.
  */
 import { isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
-import type { TenantId } from "../protocol/ids.ts";
+import type { PartitionId, TenantId } from "../protocol/ids.ts";
 import { splitFrame, type FrameShare } from "../protocol/split-frame.ts";
 import { hostOfPartition } from "../workers/host-options.ts";
 import type { Hosts } from "../workers/hosts.ts";
@@ -26,15 +26,18 @@ export interface IngestOptions {
   readonly tenants: { isKnown(tenant: TenantId): boolean; introduce(tenant: TenantId): Promise<void> };
 }
 
-interface Share {
-  /** Row of the share -> row of the batch; undefined: the whole batch. */
-  readonly indexes: readonly number[] | undefined;
-}
-
 /** A frame on its way: what its hosts have said so far. */
 interface PendingFrame {
   readonly done: (outcome: PublishOutcome) => void;
-  readonly shares: Map<number, Share>;
+  /** The one host that has all of it; undefined: several have shares. One object is then all that a small frame costs here. */
+  readonly host: number | undefined;
+  readonly shares: PendingShares | undefined;
+}
+
+/** What is known of a frame that was split. */
+interface PendingShares {
+  /** By the host that has not answered yet: row of its share -> row of the frame. */
+  readonly indexes: Map<number, readonly number[]>;
   readonly receipts: string[];
   readonly results: EventResult[];
   totalEvents: number;
@@ -46,10 +49,13 @@ const FRAME_ID_END = 2 ** 32;
 export class Ingest implements Publisher {
   readonly #options: IngestOptions;
   readonly #pending = new Map<number, PendingFrame>();
+  readonly #hostOf: (partition: PartitionId) => number;
   #lastId = 0;
 
   constructor(options: IngestOptions) {
     this.#options = options;
+    const { count } = options.hosts;
+    this.#hostOf = (partition) => hostOfPartition(partition, count);
   }
 
   publish(request: PublishRequest, done: (outcome: PublishOutcome) => void): void {
@@ -67,72 +73,98 @@ export class Ingest implements Publisher {
   takeOutcomes(host: number, outcomes: readonly HostOutcome[]): void {
     for (const outcome of outcomes) {
       const pending = this.#pending.get(outcome.id);
-      const share = pending?.shares.get(host);
-      if (pending === undefined || share === undefined) continue;
-      if (outcome.refused !== undefined) {
-        this.#finish(outcome.id, refusedOutcome(outcome.refused));
-        continue;
-      }
-      pending.shares.delete(host);
-      pending.receipts.push(`${host}:${outcome.offset}`);
-      pending.totalEvents += outcome.totalEvents;
-      pending.failedEvents += outcome.failedEvents;
-      for (const result of outcome.results) {
-        pending.results.push(share.indexes === undefined ? result : { ...result, index: share.indexes[result.index] ?? 0 });
-      }
-      if (pending.shares.size === 0) this.#finish(outcome.id, committedOutcome(pending));
+      if (pending === undefined || !isWaitingFor(pending, host)) continue;
+      if (outcome.refused !== undefined) this.#finish(outcome.id, pending, refusedOutcome(outcome.refused));
+      else if (pending.shares === undefined) this.#finish(outcome.id, pending, committedOutcome(host, outcome));
+      else if (addShare(pending.shares, host, outcome)) this.#finish(outcome.id, pending, joinedOutcome(pending.shares));
     }
   }
 
   /** The host has stopped: everything that it had a share of has an unknown fate. */
   hostFailed(host: number): void {
     for (const [id, pending] of this.#pending) {
-      if (pending.shares.has(host)) this.#finish(id, { kind: "refused", code: "WEIR_HOST_FAILED" });
+      if (isWaitingFor(pending, host)) this.#finish(id, pending, { kind: "refused", code: "WEIR_HOST_FAILED" });
     }
   }
 
   #hand(request: PublishRequest, done: (outcome: PublishOutcome) => void): void {
-    const { hosts } = this.#options;
-    const ingestTimeMs = this.#options.now();
-    const id = (this.#lastId = (this.#lastId + 1) % FRAME_ID_END);
-    const shares = new Map<number, Share>();
     try {
       if (this.#options.isDiskFull?.() === true) throw new WeirError("WEIR_DISK_FULL");
       const split = this.#split(request);
-      // Nothing is handed over when a part of it cannot be: it would only be sent again.
-      if (split.some(({ host }) => !hosts.takesFrames(host))) throw new WeirError("WEIR_HOST_FAILED");
-      for (const { host, bytes, format, indexes } of split) {
-        shares.set(host, { indexes });
-        hosts.hand(host, { id, tenant: request.tenant, format, allResults: request.allResults, ingestTimeMs, bytes });
+      const ingestTimeMs = this.#options.now();
+      const id = (this.#lastId = (this.#lastId + 1) % FRAME_ID_END);
+      if (typeof split === "number") {
+        this.#refuseIfDown(split);
+        this.#handShare(split, id, request, ingestTimeMs, request.bytes);
+        this.#pending.set(id, { done, host: split, shares: undefined });
+        return;
       }
+      // Nothing is handed over when a part of it cannot be: it would only be sent again.
+      for (const { host } of split) this.#refuseIfDown(host);
+      for (const { host, bytes } of split) this.#handShare(host, id, request, ingestTimeMs, bytes);
+      this.#pending.set(id, { done, host: undefined, shares: noneAnswered(split) });
     } catch (error) {
       if (!(error instanceof WeirError)) throw error;
       const { code, path } = error;
       queueMicrotask(() => done({ kind: "refused", code, ...(path === undefined ? {} : { path }) }));
-      return;
     }
-    this.#pending.set(id, { done, shares, receipts: [], results: [], totalEvents: 0, failedEvents: 0 });
   }
 
-  #split({ tenant, format, bytes }: PublishRequest): FrameShare[] {
-    const hostCount = this.#options.hosts.count;
-    if (hostCount === 1) return [{ host: 0, bytes, format, indexes: undefined }];
+  #handShare(host: number, id: number, request: PublishRequest, ingestTimeMs: number, bytes: Uint8Array): void {
+    const { tenant, format, allResults } = request;
+    this.#options.hosts.hand(host, { id, tenant, format, allResults, ingestTimeMs, bytes });
+  }
+
+  #refuseIfDown(host: number): void {
+    if (!this.#options.hosts.takesFrames(host)) throw new WeirError("WEIR_HOST_FAILED");
+  }
+
+  /** The host that has all of it, or the shares of several. */
+  #split({ tenant, format, bytes }: PublishRequest): number | readonly FrameShare[] {
+    if (this.#options.hosts.count === 1) return 0;
     const { partitionCount } = this.#options;
-    return splitFrame({ format, bytes, tenant, partitionCount, hostOf: (partition) => hostOfPartition(partition, hostCount) });
+    return splitFrame({ format, bytes, tenant, partitionCount, hostOf: this.#hostOf });
   }
 
-  #finish(id: number, outcome: PublishOutcome): void {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return;
+  #finish(id: number, pending: PendingFrame, outcome: PublishOutcome): void {
     this.#pending.delete(id);
     pending.done(outcome);
   }
 }
 
-function committedOutcome(pending: PendingFrame): PublishOutcome {
-  const { totalEvents, failedEvents, receipts } = pending;
-  const results = pending.results.toSorted((a, b) => a.index - b.index);
-  return { kind: "committed", totalEvents, failedEvents, results, receipt: receipts.join(",") };
+function isWaitingFor({ host, shares }: PendingFrame, asked: number): boolean {
+  return shares === undefined ? host === asked : shares.indexes.has(asked);
+}
+
+function noneAnswered(shares: readonly FrameShare[]): PendingShares {
+  const indexes = new Map(shares.map((share) => [share.host, share.indexes]));
+  return { indexes, receipts: [], results: [], totalEvents: 0, failedEvents: 0 };
+}
+
+/** Adds what a host says of its share; whether all hosts have spoken. */
+function addShare(shares: PendingShares, host: number, outcome: HostOutcome): boolean {
+  const indexes = shares.indexes.get(host);
+  shares.indexes.delete(host);
+  shares.receipts.push(receiptOf(host, outcome));
+  shares.totalEvents += outcome.totalEvents;
+  shares.failedEvents += outcome.failedEvents;
+  for (const result of outcome.results) shares.results.push({ ...result, index: indexes?.[result.index] ?? 0 });
+  return shares.indexes.size === 0;
+}
+
+function receiptOf(host: number, { offset }: HostOutcome): string {
+  return `${host}:${offset}`;
+}
+
+/** Of a frame that one host has whole. */
+function committedOutcome(host: number, outcome: HostOutcome): PublishOutcome {
+  const { totalEvents, failedEvents, results } = outcome;
+  return { kind: "committed", totalEvents, failedEvents, results, receipt: receiptOf(host, outcome) };
+}
+
+function joinedOutcome({ totalEvents, failedEvents, receipts, results }: PendingShares): PublishOutcome {
+  const sorted = results.toSorted((a, b) => a.index - b.index);
+  return { kind: "committed", totalEvents, failedEvents, results: sorted, receipt: receipts.join(",") };
 }
 
 function refusedOutcome(refused: NonNullable<HostOutcome["refused"]>): PublishOutcome {

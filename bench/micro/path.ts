@@ -189,7 +189,9 @@ class StagedHost {
     const { batch } = this.#input.workload;
     const rest = { format: 0, tenant: TENANT, partitionCount: PARTITIONS, hostOf: (id: number) => id % HOSTS } as const;
     for (const bytes of sent) {
-      for (const { indexes } of splitFrame({ ...rest, bytes })) this.#shareEvents += indexes?.length ?? batch;
+      const shares = splitFrame({ ...rest, bytes });
+      if (typeof shares === "number") this.#shareEvents += batch;
+      else for (const { indexes } of shares) this.#shareEvents += indexes.length;
     }
   }
 

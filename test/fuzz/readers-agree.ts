@@ -9,7 +9,7 @@ import { readEvents, type ReadRequest } from "../../protocol/event-reader.ts";
 import { decodeClientFrame } from "../../protocol/frames.ts";
 import { scanHead } from "../../protocol/msgpack-scan.ts";
 import { readFrame, readPlainFrame } from "../../protocol/plain-reader.ts";
-import { splitFrame } from "../../protocol/split-frame.ts";
+import { sharesOf } from "../support/frame-shares.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
 import { deadLetterText } from "../../workers/dead-letter-text.ts";
 
@@ -72,7 +72,7 @@ function rowOf(columns: EventColumns, row: number) {
 function checkSplit(request: ReadRequest, reference: EventColumns | WeirError): void {
   const { format, bytes, tenant } = request;
   const hostOf = (partition: number) => partition % HOSTS;
-  const shares = coded(() => splitFrame({ format, bytes, tenant, partitionCount: PARTITIONS, hostOf }));
+  const shares = coded(() => sharesOf({ format, bytes, tenant, partitionCount: PARTITIONS, hostOf }));
   if (shares instanceof WeirError) {
     // The one refusal that only a split can have: shapes that repeat without end.
     assert.equal(shares.code, "WEIR_FRAME_TOO_LARGE");

@@ -14,7 +14,7 @@ import { encodePublish } from "../../protocol/frames.ts";
 import type { TenantId } from "../../protocol/ids.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
 import { splitPlainFrame } from "../../protocol/plain-splitter.ts";
-import { splitFrame, type FrameShare } from "../../protocol/split-frame.ts";
+import { sharesOf, type HostPart } from "../support/frame-shares.ts";
 import { assertSameValues } from "../support/same-values.ts";
 
 const tenant = "demo" as TenantId;
@@ -23,8 +23,8 @@ const hostCount = 5;
 const hostOf = (partition: number) => partition % hostCount;
 const unpackr = new Unpackr({ useRecords: true, mapsAsObjects: true });
 
-function split(bytes: Uint8Array, format: FrameFormat = FRAME_FORMATS.msgpack): FrameShare[] {
-  return [...splitFrame({ format, bytes, tenant, partitionCount, hostOf })];
+function split(bytes: Uint8Array, format: FrameFormat = FRAME_FORMATS.msgpack): HostPart[] {
+  return sharesOf({ format, bytes, tenant, partitionCount, hostOf });
 }
 
 function read(bytes: Uint8Array, format: FrameFormat): EventColumns | undefined {
@@ -74,7 +74,7 @@ function checkShares(bytes: Uint8Array, format: FrameFormat): number {
 }
 
 /** The events of the shares in the order of the frame, by msgpackr alone. */
-function putBack(shares: readonly FrameShare[]): unknown[] {
+function putBack(shares: readonly HostPart[]): unknown[] {
   const events: unknown[] = [];
   for (const { bytes, indexes } of shares) {
     const decoded = unpackr.unpack(bytes) as unknown[] | { events: unknown[] };

@@ -12,7 +12,7 @@ import { FRAME_FORMATS, type EventColumns, type FrameFormat } from "../../protoc
 import { readEvents } from "../../protocol/event-reader.ts";
 import type { TenantId } from "../../protocol/ids.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
-import { splitFrame } from "../../protocol/split-frame.ts";
+import { sharesOf } from "../support/frame-shares.ts";
 import { assertSameValues } from "../support/same-values.ts";
 import { goodEvent, INGEST_MS, spoiledEvent } from "./event-arbitraries.ts";
 
@@ -32,7 +32,7 @@ function read(bytes: Uint8Array, format: FrameFormat): EventColumns | undefined 
 /** Returns how many shares there were. */
 function assertRouted(bytes: Uint8Array, format: FrameFormat): number {
   const whole = read(bytes, format);
-  const shares = splitFrame({ format, bytes, tenant, partitionCount, hostOf });
+  const shares = sharesOf({ format, bytes, tenant, partitionCount, hostOf });
   if (whole === undefined) {
     assert.equal(shares.length, 1);
     assert.equal(shares[0]?.host, hostOf(partitionOf(tenant, "", partitionCount)));
