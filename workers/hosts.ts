@@ -18,6 +18,7 @@ import { inlineLife, threadLife, type HostLife } from "./host-life.ts";
 import { hostOfPartition, type HostOptions } from "./host-options.ts";
 import type { FromHost, HostFailure, HostOutcome, HostQuestions, QuestionKind } from "./messages.ts";
 import { OpenChannels, type AskOpen } from "./open-channels.ts";
+import { unpackOutcomes } from "./packed-outcomes.ts";
 import type {
   ChannelAddress,
   ChannelOpening,
@@ -270,10 +271,12 @@ export class Hosts implements LiveData, Channels {
 
   #receive(message: FromHost, host: number): void {
     switch (message.type) {
-      case "outcomes":
-        this.#answered(host, message.outcomes.length);
+      case "outcomes": {
+        const outcomes = unpackOutcomes(message.outcomes);
+        this.#answered(host, outcomes.length);
         this.#hosts[host]?.batch.recycle(message.spent);
-        return this.#options.onOutcomes(host, message.outcomes);
+        return this.#options.onOutcomes(host, outcomes);
+      }
       case "partials":
         return this.#hosts[message.host]?.supervised.post({ type: "partials", partials: message.partials });
       case "deltas":

@@ -2,6 +2,7 @@
 import type { CollectedPartials } from "../actors/partition.ts";
 import type { TenantId } from "../protocol/ids.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
+import type { PackedOutcomes } from "./packed-outcomes.ts";
 import type { FrameMark, RecordMark } from "./poison.ts";
 import type {
   ChannelAddress,
@@ -69,7 +70,7 @@ export interface HostOutcome {
 export type FromHost =
   | { readonly type: "recovered"; readonly replayedRecords: number }
   /** `spent`: buffers of earlier batches, transferred back to be filled again. */
-  | { readonly type: "outcomes"; readonly outcomes: readonly HostOutcome[]; readonly spent: readonly ArrayBuffer[] }
+  | { readonly type: "outcomes"; readonly outcomes: PackedOutcomes; readonly spent: readonly ArrayBuffer[] }
   | { readonly type: "partials"; readonly host: number; readonly partials: readonly CollectedPartials[] }
   | { readonly type: "deltas"; readonly deltas: readonly { readonly topic: string; readonly frame: Uint8Array }[] }
   | { readonly type: "answer"; readonly id: number; readonly answer: unknown }

@@ -19,6 +19,7 @@ import type { HostOptions } from "./host-options.ts";
 import { statusOf } from "./host-status.ts";
 import type { FromHost, HostFailure, HostLine, ToHost } from "./messages.ts";
 import { openHost, type Deliveries, type OpenHost } from "./open-host.ts";
+import { packOutcomes } from "./packed-outcomes.ts";
 import { markOf, type RecordMark } from "./poison.ts";
 import { shareOf } from "./route-partials.ts";
 import { newStageTimes, stageFigures } from "./stage-times.ts";
@@ -150,7 +151,7 @@ export async function runHost(
     host = await openHost(options, environment, {
       stages,
       progress,
-      deliverOutcomes: (outcomes, spent) => line.post({ type: "outcomes", outcomes, spent }, spent),
+      deliverOutcomes: (outcomes, spent) => line.post({ type: "outcomes", outcomes: packOutcomes(outcomes), spent }, spent),
       deliverPartials,
       deliverDeltas: (deltas) => line.post({ type: "deltas", deltas }),
       applying: (frame) => line.post({ type: "applying", frame: frame === undefined ? undefined : markOf(frame) }),

@@ -17,6 +17,7 @@ import { hostOfPartition, type HostOptions } from "../../workers/host-options.ts
 import { Hosts } from "../../workers/hosts.ts";
 import { inlineLine } from "../../workers/line.ts";
 import type { FromHost, HostLine, HostOutcome, ToHost } from "../../workers/messages.ts";
+import { unpackOutcomes } from "../../workers/packed-outcomes.ts";
 import { runHost } from "../../workers/partition-worker.ts";
 import type { ChannelAddress, ChannelOpening } from "../../workers/ports.ts";
 import { BASE_MS, rules } from "../actors/event-fixture.ts";
@@ -140,7 +141,7 @@ test("a drain that comes while a snapshot is under way leaves nothing to replay"
 
   const first = await start();
   const acked = (id: number) =>
-    first.until((each) => each.type === "outcomes" && each.outcomes.some((outcome) => outcome.id === id));
+    first.until((each) => each.type === "outcomes" && unpackOutcomes(each.outcomes).some((outcome) => outcome.id === id));
   const answered = (id: number) => first.until((each) => each.type === "answer" && each.id === id);
   publish(first.line, 1);
   await acked(1);

@@ -7,6 +7,7 @@ import { test, type TestContext } from "node:test";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { TenantId } from "../../protocol/ids.ts";
 import type { HostLife } from "../../workers/host-life.ts";
+import { packOutcomes } from "../../workers/packed-outcomes.ts";
 import type { HostOptions } from "../../workers/host-options.ts";
 import type { FromHost, HostFailure, ToHost } from "../../workers/messages.ts";
 import { markOf, PoisonFrames, Strikes } from "../../workers/poison.ts";
@@ -110,7 +111,7 @@ test("the next life begins when the last one is closed and others have let go, a
   assert.deepEqual([host.state, host.takesFrames, down.length], ["failed", false, 1]);
   // What a life that is over still says, and its end, change nothing.
   first.say(recovered);
-  first.say({ type: "outcomes", outcomes: [], spent: [] });
+  first.say({ type: "outcomes", outcomes: packOutcomes([]), spent: [] });
   first.die();
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual([lives.length, received.length, down.length], [1, 0, 1]);
