@@ -47,7 +47,7 @@ export const limits = {
   mailboxBytesMax: 256 * MIB,
   turnFramesMax: 512,
   turnBytesMax: 16 * MIB,
-  /** A turn is full with so many frames of so many bytes: one of small frames has more of them, which share its cost. */
+  /** A turn is full with so many frames if they have so many bytes together; else it takes more (`turn-size.ts`). */
   turnFramesFull: 64,
   turnBytesFull: 256 * KIB,
   /** The same for a replay, where nobody waits for a turn. */
@@ -57,7 +57,10 @@ export const limits = {
   turnBytesPerTenantMax: 256 * KIB,
   uncommittedTurnsMax: 4,
   /** So many frames begin a turn though a commit is running, and leave for the hosts though others left a moment ago. */
-  turnFramesWorthwhile: 16,
+  turnFramesWorthwhile: 48,
+  /** The same for frames that together have so many bytes. */
+  turnLargeFramesWorthwhile: 16,
+  turnBytesWorthwhile: 32 * KIB,
   pendingDeadLetterBytesMax: 32 * MIB,
   poisonFramesMax: 64,
   skippedRecordsMax: 16,

@@ -140,7 +140,7 @@ export class Hosts implements LiveData, Channels {
     if (each === undefined) return;
     if (!each.batch.hasRoomFor(frame)) sendBatch(each);
     each.batch.add(frame);
-    this.#pace.gathered();
+    this.#pace.gathered(frame.bytes.length);
   }
 
   stored(host: number, offset: number, rows: number): void {

@@ -5,14 +5,11 @@
  *
  *   noisy  | 9 8 7 6 5 4 3 2 1 |       a turn while others wait: a, 1, 2, ... up to the share in bytes
  *   other  |                 a |       a turn of one tenant alone: as much as a turn may have
- *
- * A turn costs as much as dozens of events (a commit, the end of the turn in every partition), so one of small frames takes more
- * of them than one of large frames: it is full when it has both enough frames and enough bytes. With frames of one event that
- * saves a fifth of the server's CPU time (`npm run bench -- ingest-batches`); frames of a hundred have turns as before.
  */
 import type { TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
 import type { HandedFrame } from "./hand-off.ts";
+import { isFullTurn } from "./turn-size.ts";
 
 interface Queue {
   readonly frames: HandedFrame[];
@@ -63,7 +60,7 @@ export class Mailbox {
     const shareBytes = tenants.length > 1 ? limits.turnBytesPerTenantMax : limits.turnBytesMax;
     const turn: Turn = { frames: [], bytes: 0 };
     for (const tenant of tenants) {
-      if (isFull(turn, framesMax)) break;
+      if (turn.frames.length >= framesMax || isFullTurn(turn.frames.length, turn.bytes)) break;
       this.#takeFrom(tenant, turn, Math.min(turn.bytes + shareBytes, limits.turnBytesMax), framesMax);
     }
     return turn.frames;
@@ -73,7 +70,7 @@ export class Mailbox {
   #takeFrom(tenant: TenantId, turn: Turn, untilBytes: number, framesMax: number): void {
     const queue = this.#queues.get(tenant);
     if (queue === undefined) return;
-    while (turn.bytes < untilBytes && !isFull(turn, framesMax)) {
+    while (turn.bytes < untilBytes && turn.frames.length < framesMax && !isFullTurn(turn.frames.length, turn.bytes)) {
       const frame = queue.frames[queue.next];
       if (frame === undefined) break;
       queue.next++;
@@ -89,9 +86,4 @@ export class Mailbox {
       this.#queues.set(tenant, forget ? { frames: queue.frames.slice(queue.next), next: 0 } : queue);
     }
   }
-}
-
-function isFull({ frames, bytes }: Turn, framesMax: number): boolean {
-  if (frames.length >= framesMax || bytes >= limits.turnBytesMax) return true;
-  return frames.length >= limits.turnFramesFull && bytes >= limits.turnBytesFull;
 }

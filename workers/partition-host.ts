@@ -27,6 +27,7 @@ import type { PoisonFrames } from "./poison.ts";
 import type { EventResult } from "./ports.ts";
 import { RecordArena } from "./record-arena.ts";
 import type { StageTimes } from "./stage-times.ts";
+import { isWorthwhileTurn } from "./turn-size.ts";
 import { applyTurn, verdictOfRefused, type FrameInTurn } from "./turn.ts";
 
 const NO_FIELDS: readonly string[] = [];
@@ -222,7 +223,7 @@ export class PartitionHost {
     // Small turns share a commit as the frames of a large one do.
     if (this.#uncommittedTurns >= (this.careful ? limits.turnFramesFull : limits.uncommittedTurnsMax)) return;
     // A commit costs the time of dozens of events: while one runs, a few frames wait for its end and share the next.
-    const isWorthwhile = this.careful || this.#mailbox.frames >= limits.turnFramesWorthwhile;
+    const isWorthwhile = this.careful || isWorthwhileTurn(this.#mailbox.frames, this.#mailbox.bytes);
     if (this.#uncommittedTurns > 0 && !isWorthwhile) return;
     this.#turnScheduled = true;
     // After the messages that are already here: they share the turn and its commit.

@@ -42,10 +42,10 @@ function handOver(): void {
 }
 
 /** So many shares come in this turn of the event loop, and the next one begins. */
-function frames(count: number): void {
+function frames(count: number, bytes = 100): void {
   for (let share = 0; share < count; share++) {
     gathered++;
-    pace.gathered();
+    pace.gathered(bytes);
   }
   nextTurn();
 }
@@ -142,4 +142,13 @@ test("after frames were made to leave, the next ones wait from then on, and a ti
   wait(HAND_OFF_EVERY_MS);
   assert.equal(left.length, 3);
   assert.equal(gathered, 0);
+});
+
+test("fewer large frames are worthwhile than small ones", () => {
+  frames(HOSTS + 1);
+  wait(1);
+  frames(limits.turnLargeFramesWorthwhile, 100);
+  assert.equal(left.length, 1, "small ones wait");
+  frames(1, limits.turnBytesWorthwhile);
+  assert.deepEqual(left.slice(1), [[1_001, limits.turnLargeFramesWorthwhile + 1]]);
 });
