@@ -43,3 +43,18 @@ test("the bytes of an ack are those of the plain encoder, also after many others
     { numRuns: 100 },
   );
 });
+
+test("an ack keeps its bytes while so many others are written that their memory is used up", () => {
+  const encoder = new AckEncoder();
+  const acks = Array.from({ length: 5_000 }, (_, seq) => ({
+    seq,
+    totalEvents: 1,
+    failedEvents: 0,
+    receipt: `0:${seq}`,
+    credit: 1,
+  }));
+  const written = acks.map((each) => encoder.encode(each.seq, each.totalEvents, each.failedEvents, each.receipt, each.credit));
+  for (const [index, each] of acks.entries()) {
+    assert.deepEqual(Buffer.from(written[index] ?? []), Buffer.from(encodePlainAck(each)));
+  }
+});
