@@ -1,7 +1,7 @@
 /**
  * Outcomes on their way from a host to the gateway: their numbers in one array, for which a message between threads is a copy of
- * memory. A list of objects is written and read property by property, which for frames of one event costs both threads more than
- * the frame's answer. Only what has results or was refused travels as an object too, by its place.
+ * memory. A list of objects is written and read property by property, on both sides, which shows with frames of one
+ * event (`npm run bench -- ingest-batches`). Only what has results or was refused travels as an object too, by its place.
  *
  *   numbers: id offset totalEvents failedEvents | id offset totalEvents failedEvents | ...      notes: [{at: 1, results, refused?}]
  *
