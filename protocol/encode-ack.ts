@@ -1,8 +1,8 @@
 /**
  * Acks as bytes, written field by field: what `encodeFrame` makes of the same frame, byte for byte
  * (`encode-ack.property.test.ts`), without an object for it and without a buffer of its own. For frames of one event that is
- * part of what halved the gateway's time (`server/tallied-histogram.ts`; `npm run bench -- ingest-batches`). What has results or a proof is left to `encodeFrame`,
- * and so is a negative `seq`.
+ * part of what halved the gateway's time (`server/tallied-histogram.ts`; `npm run bench -- ingest-batches`). What has results
+ * or a proof is left to `encodeFrame`, and so is a negative `seq`.
  *
  *   slab   | ack | ack | ack |  free  |      an ack is a view of the slab; none is overwritten, a full slab is left to its views
  */

@@ -33,8 +33,8 @@ export interface FrameShare {
 }
 
 /**
- * The host that has all of it, or at least two shares. Their bytes may be overwritten by the next call. Throws WEIR_FRAME_TOO_LARGE for a msgpack frame whose
- * record shapes would blow up its shares.
+ * The host that has all of it, or at least two shares. Their bytes may be overwritten by the next call. Throws
+ * WEIR_FRAME_TOO_LARGE for a msgpack frame whose record shapes would blow up its shares.
  */
 export function splitFrame(request: SplitRequest): number | readonly FrameShare[] {
   const plain = request.format === FRAME_FORMATS.msgpack ? splitPlainFrame(request) : undefined;

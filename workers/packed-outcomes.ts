@@ -3,7 +3,8 @@
  * memory. A list of objects is written and read property by property, on both sides, which shows with frames of one
  * event (`npm run bench -- ingest-batches`). Only what has results or was refused travels as an object too, by its place.
  *
- *   numbers: id offset totalEvents failedEvents | id offset totalEvents failedEvents | ...      notes: [{at: 1, results, refused?}]
+ *   numbers: id offset totalEvents failedEvents | id offset totalEvents failedEvents | ...
+ *   notes:   [{at: 1, results, refused?}]
  *
  * Law: unpack(pack(outcomes)) = outcomes, in their order (`packed-outcomes.property.test.ts`).
  */

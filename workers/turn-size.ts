@@ -2,8 +2,8 @@
  * How many frames make a turn. A turn costs as much as dozens of events (a message, a commit, the end of the turn in every
  * partition), and its frames share that; on the other hand they wait for each other. Counted in frames alone, turns of frames of
  * one event would be too small and those of frames of a hundred too long, so it is frames and bytes. With frames of one event
- * that saves a quarter of the server's CPU time or more (`npm run bench -- ingest-batches`); frames of a hundred have turns as if only
- * frames were counted.
+ * that saves a quarter of the server's CPU time or more (`npm run bench -- ingest-batches`); frames of a hundred have turns as
+ * if only frames were counted.
  */
 import { limits } from "../protocol/limits.ts";
 
