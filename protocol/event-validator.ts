@@ -1,7 +1,8 @@
 /**
  * The hot path's judgement of one event: ajv code compiled from the event's JSON Schema for types and presence, and code compiled
- * from the table of its fields, which calls the same functions as the zod schema, for the rest. It accepts exactly what the zod schema accepts (a property test holds it
- * to that) at a tenth of the cost, and allocates nothing for a good event. The reader calls it once for each event.
+ * from the table of its fields, which calls the same functions as the zod schema, for the rest. It accepts exactly what the zod
+ * schema accepts (a property test and the frame fuzz hold it to that) at a tenth of the cost, and allocates nothing for a good
+ * event. The reader calls it once for each event.
  */
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import { eventFields, type EventField } from "./event-fields.ts";

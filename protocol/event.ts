@@ -1,7 +1,8 @@
 /**
  * What an event is: the zod schema here is the only source of truth. OpenAPI, the documentation and the table of fields that the
  * hot path's readers and validator are made of (`event-fields.ts`) come from it; the functions that it calls for what a JSON
- * Schema cannot say are the ones that the hot path calls. A msgpack timestamp reaches it as epoch milliseconds. Unknown fields are kept.
+ * Schema cannot say are the ones that the hot path calls. A msgpack timestamp reaches it as epoch milliseconds. Unknown fields are
+ * kept.
  */
 import { z } from "zod";
 import { limits } from "./limits.ts";
