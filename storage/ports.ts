@@ -20,7 +20,10 @@ export interface Journal {
    * and the journal takes nothing more; close it, open it anew, and look.
    */
   flush(): Promise<Offset>;
-  /** Durable records from `from` on, in order. The bytes are valid until the next step of the iteration. */
+  /**
+   * Durable records from `from` on, in order. The bytes are valid until the next step of the iteration. A record that the disk
+   * damaged is given as it is, or as no bytes, which no record is: its neighbours keep their offsets.
+   */
   read(from: Offset): Iterable<JournalEntry>;
   /** Forgets records before `before`. */
   trim(before: Offset): Promise<void>;

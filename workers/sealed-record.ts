@@ -43,6 +43,8 @@ export function openRecordAt(bytes: Uint8Array, host: number, offset: number, is
  * throws for one that cannot be read.
  */
 export function openRecord(bytes: Uint8Array): JournalRecord {
+  // No bytes at all: its place among others of one entry was damaged (`storage/ports.ts`).
+  if (bytes.length === 0) throw new WeirError("WEIR_START_DATA_UNUSABLE", "A journal record is damaged: its length is wrong.");
   if (bytes[0] !== SEALED) return decodeRecord(bytes);
   const record = bytes.subarray(HEAD_BYTES);
   const sealed = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1, true);

@@ -51,6 +51,11 @@ export function openEnvironmentOf(
   return { table, kind };
 }
 
+/** Within a transaction: what the environment holds is of this kind from now on. */
+export function setKind(table: ByteTable, kind: string): void {
+  void table.put(KIND_KEY, Buffer.from(kind));
+}
+
 /** LMDB makes a file anew that was emptied or removed. The mark says that there was one. */
 function assertKept(path: string): void {
   if (!existsSync(markOf(path)) || (environmentExists(path) && environmentBytes(path) > 0)) return;

@@ -1,6 +1,7 @@
 /**
- * A host's journal in LMDB: key = offset as 8 bytes, value = the record. `append` only gathers; `flush` commits all that has
- * gathered in one transaction and resolves when it is on disk. Invariant: offsets first..appended are contiguous, and those
+ * A host's journal in LMDB: key = offset as 8 bytes, value = the record; small records of one commit share entries, whose keys
+ * are longer (`record-block.ts`). `append` only gathers; `flush` commits all that has gathered in one transaction and
+ * resolves when it is on disk. Invariant: offsets first..appended are contiguous, and those
  * up to `durableOffset` are on disk. The offset after the last one survives trimming everything.
  * The partition host writes it; the warehouse writer and tools read it from other threads and processes.
  */
@@ -11,14 +12,36 @@ import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Journal, JournalEntry } from "../ports.ts";
-import { type ByteTable, environmentBytes, environmentExists, openEnvironment } from "./environment.ts";
+import { type ByteTable, environmentBytes, environmentExists, openEnvironmentOf, setKind } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
+import {
+  BLOCK_BYTES_MAX,
+  BLOCK_BYTES_MIN,
+  BLOCK_HEAD_BYTES,
+  BLOCK_RECORD_BYTES_MAX,
+  BLOCK_RECORDS_MAX,
+  BLOCK_RECORDS_MIN,
+  LENGTH_BYTES,
+  RecordBlock,
+  writeBlock,
+} from "./record-block.ts";
 
-const KIND = "weir-journal/1";
+/** Without blocks, as every journal begins. */
+const KIND_PLAIN = "weir-journal/1";
+/** From the first block on, in the commit that writes it: versions that know no blocks refuse it. */
+const KIND_BLOCKS = "weir-journal/2";
+const KINDS = [KIND_PLAIN, KIND_BLOCKS] as const;
 const DATA_FILE = "data.mdb";
 /** The offset of the first record kept. Shorter than an offset's key, so before all of them. */
 const FIRST_KEY = Uint8Array.of(0, 0);
-/** After every offset. */
+/**
+ * Blocks have keys between this one, of an offset that no record has, and the records'. LMDB fills its pages to their ends only
+ * where keys are appended behind all others, which matters for records and not for the few keys of blocks.
+ */
+const BLOCKS_KEY = new Uint8Array(8);
+/** After every block, and before every record of its own; not a key itself, since a search may begin here. */
+const RECORDS_KEY = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0xff);
+/** After every record of its own. */
 const LAST_KEY = new Uint8Array(8).fill(0xff);
 /** A commit forgets at most so many records, so that trimming a long journal never delays a flush for long. */
 const TRIM_RECORDS_MAX = 1024;
@@ -27,6 +50,7 @@ export class LmdbJournal implements Journal {
   readonly #path: string;
   readonly #table: ByteTable;
   readonly #commits: GroupCommit;
+  #isPlain: boolean;
   #pending: Uint8Array[] = [];
   #first: number;
   #appended: number;
@@ -36,9 +60,11 @@ export class LmdbJournal implements Journal {
   #trimmingTo: number;
   #closed = false;
 
-  private constructor(path: string, table: ByteTable) {
+  private constructor(path: string) {
     this.#path = path;
+    const { table, kind } = openEnvironmentOf(path, KINDS);
     this.#table = table;
+    this.#isPlain = kind === KIND_PLAIN;
     const { first, last } = readEnds(table);
     this.#first = first;
     this.#appended = this.#durable = this.#committing = last;
@@ -48,7 +74,7 @@ export class LmdbJournal implements Journal {
 
   /** Opens the journal in a folder of its own, made when missing. Errors: see `openEnvironment`. */
   static open(path: string): LmdbJournal {
-    return new LmdbJournal(path, openEnvironment(path, KIND));
+    return new LmdbJournal(path);
   }
 
   get firstOffset(): Offset {
@@ -81,8 +107,9 @@ export class LmdbJournal implements Journal {
 
   *read(from: Offset): Generator<JournalEntry, void> {
     assert(from >= this.#first, `records before ${this.#first} were trimmed, ${from} was asked for`);
+    const records = new Records(this.#table);
     for (let offset: number = from; offset <= this.#durable; offset++) {
-      yield { offset: offset as Offset, record: recordAt(this.#table, offset) };
+      yield { offset: offset as Offset, record: records.at(offset) };
     }
   }
 
@@ -128,8 +155,7 @@ export class LmdbJournal implements Journal {
     const records = this.#pending;
     this.#pending = [];
     const committing = (this.#committing = this.#appended);
-    let offset = committing - records.length;
-    for (const record of records) void this.#table.put(keyOf(++offset), record);
+    this.#put(records, committing - records.length + 1);
     const first = this.#trimABit();
     return () => {
       assert(committing >= this.#durable && first >= this.#first, "journal offsets never move back");
@@ -138,12 +164,45 @@ export class LmdbJournal implements Journal {
     };
   }
 
+  /** Small records that follow one another go into blocks, when there are enough of them; the others are entries. */
+  #put(records: readonly Uint8Array[], firstOffset: number): void {
+    for (let from = 0; from < records.length;) {
+      const { end, bytes } = smallRecords(records, from);
+      if (end - from < BLOCK_RECORDS_MIN || bytes < BLOCK_BYTES_MIN) {
+        for (const entriesEnd = Math.max(end, from + 1); from < entriesEnd; from++) {
+          const record = records[from];
+          if (record !== undefined) void this.#table.put(keyOf(firstOffset + from), record);
+        }
+        continue;
+      }
+      if (this.#isPlain) setKind(this.#table, KIND_BLOCKS);
+      this.#isPlain = false;
+      const block = Buffer.allocUnsafeSlow(bytes);
+      writeBlock(records, from, end, block);
+      void this.#table.put(blockKeyOf(firstOffset + from, end - from), block);
+      from = end;
+    }
+  }
+
+  /** Forgets entries that lie wholly before the new first offset: a block stays until its last record may go. */
   #trimABit(): number {
     const first = Math.min(this.#trimmingTo, this.#first + TRIM_RECORDS_MAX);
     if (first === this.#first) return first;
-    for (let offset = this.#first; offset < first; offset++) void this.#table.remove(keyOf(offset));
+    this.#removeUpTo(first);
     void this.#table.put(FIRST_KEY, Uint8Array.from(keyOf(first)));
     return first;
+  }
+
+  /** Only blocks are looked for: the keys of records between them are known. */
+  #removeUpTo(first: number): void {
+    let offset = this.#first;
+    this.#table.resetReadTxn();
+    for (const key of this.#table.getKeys({ start: BLOCKS_KEY, end: Uint8Array.from(blockKeyOf(first, 0)) })) {
+      for (; offset < offsetOf(key); offset++) void this.#table.remove(keyOf(offset));
+      offset = offsetOf(key) + countOf(key);
+      if (offset <= first) void this.#table.remove(key);
+    }
+    for (; offset < first; offset++) void this.#table.remove(keyOf(offset));
   }
 
   #assertUsable(): void {
@@ -177,8 +236,9 @@ export class JournalReader {
     const { first, last } = this.ends();
     assert(from >= first, `records before ${first} were trimmed, ${from} was asked for`);
     const end = upTo === undefined ? last : Math.min(last, upTo);
+    const records = new Records(this.#table);
     for (let offset: number = from; offset <= end; offset++) {
-      yield { offset: offset as Offset, record: recordAt(this.#table, offset) };
+      yield { offset: offset as Offset, record: records.at(offset) };
     }
   }
 
@@ -194,7 +254,7 @@ export function journalExists(path: string): boolean {
 /** WEIR_START_DATA_UNUSABLE when there is no journal at the path yet. */
 export function openJournalReader(path: string, options: { readOnly?: boolean } = {}): JournalReader {
   if (!environmentExists(path)) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} holds no journal.`);
-  return new JournalReader(openEnvironment(path, KIND, options));
+  return new JournalReader(openEnvironmentOf(path, KINDS, options).table);
 }
 
 /**
@@ -208,7 +268,7 @@ export async function emptyJournal(path: string): Promise<number> {
   await reader.close();
   const draft = `${path}.empty`;
   rmSync(draft, { recursive: true, force: true });
-  const table = openEnvironment(draft, KIND);
+  const { table } = openEnvironmentOf(draft, KINDS);
   await table.put(FIRST_KEY, Uint8Array.from(keyOf(last + 1)));
   await table.flushed;
   await table.close();
@@ -222,21 +282,65 @@ function readEnds(table: ByteTable): { first: number; last: number } {
   const stored = table.getBinary(FIRST_KEY);
   const first = stored === undefined ? 1 : offsetOf(stored);
   let last = first - 1;
-  for (const key of table.getKeys({ reverse: true, start: LAST_KEY, end: FIRST_KEY, limit: 1 })) {
-    last = offsetOf(key);
+  for (const start of [RECORDS_KEY, LAST_KEY]) {
+    for (const key of table.getKeys({ reverse: true, start, end: FIRST_KEY, limit: 1 })) {
+      last = Math.max(last, offsetOf(key) + countOf(key) - 1);
+    }
   }
   assert(last >= first - 1, `the journal ends at ${last} and begins at ${first}`);
-  if (last >= first) recordAt(table, first);
+  if (last >= first) new Records(table).at(first);
   return { first, last };
 }
 
-function recordAt(table: ByteTable, offset: number): Uint8Array {
-  const record = table.getBinary(keyOf(offset));
-  assert(record !== undefined, `the journal has no record ${offset}`);
-  return record;
+/**
+ * Records one by one. An entry of its own is looked up first: it is what most journals have, and a step costs it nothing
+ * more. The last block is kept, since its other records are likely to be next.
+ */
+class Records {
+  readonly #table: ByteTable;
+  #block: RecordBlock | undefined;
+
+  constructor(table: ByteTable) {
+    this.#table = table;
+  }
+
+  at(offset: number): Uint8Array {
+    if (this.#block?.holds(offset) === true) return this.#block.at(offset);
+    const record = this.#table.getBinary(keyOf(offset));
+    if (record !== undefined) return record;
+    this.#block = blockAt(this.#table, offset);
+    assert(this.#block?.holds(offset) === true, `the journal has no record ${offset}`);
+    return this.#block.at(offset);
+  }
 }
 
-const keyBuffer = Buffer.alloc(8);
+/** The last block that begins at the offset or before it. */
+function blockAt(table: ByteTable, offset: number): RecordBlock | undefined {
+  const start = Uint8Array.from(blockKeyOf(offset, 0xffff));
+  for (const { key, value } of table.getRange({ reverse: true, start, end: BLOCKS_KEY, limit: 1 })) {
+    return new RecordBlock(offsetOf(key), countOf(key), value);
+  }
+  return undefined;
+}
+
+/** The block that begins with this record: it ends before the first large one, and where it is full. `bytes` is its size. */
+function smallRecords(records: readonly Uint8Array[], from: number): { end: number; bytes: number } {
+  const endMax = Math.min(records.length, from + BLOCK_RECORDS_MAX);
+  let bytes = BLOCK_HEAD_BYTES;
+  let end = from;
+  for (; end < endMax; end++) {
+    const length = records[end]?.length ?? 0;
+    const next = bytes + LENGTH_BYTES + length;
+    if (length > BLOCK_RECORD_BYTES_MAX || next > BLOCK_BYTES_MAX) break;
+    bytes = next;
+  }
+  return { end, bytes };
+}
+
+const OFFSET_BYTES = 8;
+const BLOCK_KEY_BYTES = 18;
+const keyBuffer = Buffer.alloc(OFFSET_BYTES);
+const blockKeyBuffer = Buffer.alloc(BLOCK_KEY_BYTES);
 
 /** Valid until the next call: lmdb copies keys at once. */
 function keyOf(offset: number): Uint8Array {
@@ -245,7 +349,22 @@ function keyOf(offset: number): Uint8Array {
   return keyBuffer;
 }
 
+/** The same for a block: behind eight zeros. */
+function blockKeyOf(first: number, records: number): Uint8Array {
+  blockKeyBuffer.set(keyOf(first), OFFSET_BYTES);
+  blockKeyBuffer.writeUInt16BE(records, 2 * OFFSET_BYTES);
+  return blockKeyBuffer;
+}
+
+/** The offset of the only or the first record of the entry with this key. */
 function offsetOf(key: Uint8Array): number {
-  const view = new DataView(key.buffer, key.byteOffset, 8);
-  return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
+  const view = new DataView(key.buffer, key.byteOffset, key.length);
+  const at = key.length === BLOCK_KEY_BYTES ? OFFSET_BYTES : 0;
+  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
+}
+
+/** How many records it holds. */
+function countOf(key: Uint8Array): number {
+  if (key.length !== BLOCK_KEY_BYTES) return 1;
+  return new DataView(key.buffer, key.byteOffset, key.length).getUint16(2 * OFFSET_BYTES);
 }

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { LmdbJournal, openJournalReader } from "../../storage/lmdb/journal.ts";
 import { LmdbStore } from "../../storage/lmdb/store.ts";
-import { expectedRecord } from "./expected-record.ts";
+import { expectedRecord, expectedSmallRecord } from "./expected-record.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const writerProcess = fileURLToPath(new URL("writer-process.js", import.meta.url));
@@ -23,10 +23,9 @@ async function killAfter(lines: number, mode: string, path: string): Promise<str
   return printed;
 }
 
-test("a killed journal writer loses nothing that was durable", async (context) => {
-  const path = temporaryFolder(context);
+async function killedJournalWriter(mode: string, path: string, recordOf: (offset: number) => Uint8Array): Promise<void> {
   for (let round = 0; round < 6; round++) {
-    const printed = await killAfter(1 + Math.floor(Math.random() * 40), "journal", path);
+    const printed = await killAfter(1 + Math.floor(Math.random() * 40), mode, path);
     const durable = Math.max(...printed.map(Number).filter(Number.isFinite));
     const first = Math.max(1, ...printed.filter((line) => line.startsWith("first")).map((line) => Number(line.slice(6))));
     const journal = LmdbJournal.open(path);
@@ -36,11 +35,19 @@ test("a killed journal writer loses nothing that was durable", async (context) =
     let next: number = journal.firstOffset;
     for (const { offset, record } of journal.read(journal.firstOffset)) {
       assert.equal(offset, next++);
-      assert.deepEqual(Buffer.compare(record, expectedRecord(offset)), 0, `record ${offset} is not what was written`);
+      assert.deepEqual(Buffer.compare(record, recordOf(offset)), 0, `record ${offset} is not what was written`);
     }
     assert.equal(next, journal.durableOffset + 1);
     await journal.close();
   }
+}
+
+test("a killed journal writer loses nothing that was durable", async (context) => {
+  await killedJournalWriter("journal", temporaryFolder(context), expectedRecord);
+});
+
+test("nor does one whose records share entries", async (context) => {
+  await killedJournalWriter("small", temporaryFolder(context), expectedSmallRecord);
 });
 
 test("a killed store writer leaves whole commits", async (context) => {

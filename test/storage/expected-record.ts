@@ -4,3 +4,8 @@ export function expectedRecord(offset: number): Uint8Array {
   new DataView(record.buffer).setFloat64(0, offset);
   return record;
 }
+
+/** One so small that those of a commit share an entry. */
+export function expectedSmallRecord(offset: number): Uint8Array {
+  return expectedRecord(offset).subarray(0, 170 + (offset % 50));
+}

@@ -15,6 +15,11 @@ export type JournalCommand =
 export const journalCommands: fc.Arbitrary<JournalCommand[]> = fc.array(
   fc.oneof(
     fc.record({ do: fc.constant("append" as const), sizes: fc.array(fc.integer({ min: 1, max: 6_000 }), { maxLength: 5 }) }),
+    // Enough small ones for entries that they share, between large ones or not, and more than one such entry holds.
+    fc.record({
+      do: fc.constant("append" as const),
+      sizes: fc.array(fc.integer({ min: 100, max: 1_050 }), { minLength: 15, maxLength: 60 }),
+    }),
     fc.record({ do: fc.constantFrom("flush" as const, "reopen" as const) }),
     fc.record({ do: fc.constant("trim" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
   ),
@@ -48,6 +53,10 @@ export async function runJournal(commands: readonly JournalCommand[], open: (las
         found.map(({ offset }) => offset - model.first),
         [...model.records.keys()],
       );
+      const middle = model.first + Math.floor(model.records.length / 2);
+      for (const { offset, record } of journal.read(middle as Offset)) {
+        assert.deepEqual(record, found[offset - model.first]?.record, "the same from anywhere");
+      }
       for (const [index, { record }] of found.entries()) {
         assert.equal(record.length, model.records[index]);
         assert.ok(record.every((byte) => byte === record.length % 256));

@@ -1,25 +1,25 @@
 /**
- * A process that writes until it is killed, for `crash.test.ts`: `node writer-process.js journal|store|failing PATH`;
+ * A process that writes until it is killed, for `crash.test.ts`: `node writer-process.js journal|small|store|failing PATH`;
  * `tenant` makes a tenant and ends, for `control.test.ts`.
  * Prints a line for each thing that it was told is on disk.
  */
 import { writeSync } from "node:fs";
 import { WeirError } from "../../protocol/error-codes.ts";
-import type { TenantId } from "../../protocol/ids.ts";
+import type { Offset, TenantId } from "../../protocol/ids.ts";
 import { openControl } from "../../storage/control.ts";
 import { LmdbJournal } from "../../storage/lmdb/journal.ts";
 import { LmdbStore } from "../../storage/lmdb/store.ts";
-import { expectedRecord } from "./expected-record.ts";
+import { expectedRecord, expectedSmallRecord } from "./expected-record.ts";
 
 const report = (line: string | number) => writeSync(1, `${line}\n`);
 
-async function writeJournal(path: string): Promise<void> {
+async function writeJournal(path: string, recordOf: (offset: number) => Uint8Array, keeps: number): Promise<void> {
   const journal = LmdbJournal.open(path);
   for (;;) {
-    for (let index = 0; index < 20; index++) journal.append(expectedRecord(journal.appendedOffset + 1));
+    for (let index = 0; index < 20; index++) journal.append(recordOf(journal.appendedOffset + 1));
     report(await journal.flush());
     if (journal.durableOffset % 400 === 0) {
-      await journal.trim(journal.appendedOffset);
+      await journal.trim((journal.appendedOffset - keeps) as Offset);
       report(`first ${journal.firstOffset}`);
     }
   }
@@ -67,7 +67,9 @@ async function makeTenant(path: string): Promise<void> {
 }
 
 const [mode, path = ""] = process.argv.slice(2);
-if (mode === "journal") await writeJournal(path);
+if (mode === "journal") await writeJournal(path, expectedRecord, 0);
+// It trims in the middle of an entry that 20 records share.
+else if (mode === "small") await writeJournal(path, expectedSmallRecord, 29);
 else if (mode === "store") await writeStore(path);
 else if (mode === "tenant") await makeTenant(path);
 else await writeUntilFailure(path);

@@ -52,6 +52,7 @@ test("any flipped bit and any cut is found", () => {
       assert.throws(() => openRecord(damaged), isRefused, `bit ${bit}`);
     }
     for (let end = 5; end < bytes.length; end++) assert.throws(() => openRecord(bytes.subarray(0, end)), isRefused);
+    assert.throws(() => openRecord(new Uint8Array(0)), isRefused);
   }
 });
 
