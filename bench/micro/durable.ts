@@ -8,13 +8,24 @@ import { LmdbJournal } from "../../storage/lmdb/journal.ts";
 import { FrameBatch, unpackFrames } from "../../workers/hand-off.ts";
 import { RecordArena } from "../../workers/record-arena.ts";
 import { openRecord } from "../../workers/sealed-record.ts";
-import { check, encodedFrames, TENANT, timed, type MicroInput, type MicroWork } from "./part.ts";
+import { check, encodedFrames, microInput, TENANT, timed, type MicroInput, type MicroWork } from "./part.ts";
 
 /** As many as a host takes in one turn, so as many as one commit has. */
 const TURN = limits.turnFramesFull;
+/** Of frames of one event a turn takes more. */
+const SMALL_RECORDS = 256;
 
 export async function durableWorks(input: MicroInput): Promise<readonly MicroWork[]> {
-  return [handOff(input), await journaling(input)];
+  return [
+    handOff(input),
+    await journaling("journal", input, TURN),
+    await journaling("journal, single events", singleEvents(input), SMALL_RECORDS),
+  ];
+}
+
+/** The same number of frames, each of one event. */
+function singleEvents({ workload, frames }: MicroInput): MicroInput {
+  return microInput({ ...workload, batch: 1 }, frames);
 }
 
 function handOff(input: MicroInput): MicroWork {
@@ -42,7 +53,8 @@ function handOff(input: MicroInput): MicroWork {
   };
 }
 
-async function journaling(input: MicroInput): Promise<MicroWork> {
+/** The journal with so many records in each commit. */
+async function journaling(name: string, input: MicroInput, perCommit: number): Promise<MicroWork> {
   const folder = await mkdtemp(join(tmpdir(), "weir-bench-"));
   const journal = LmdbJournal.open(folder);
   const arena = new RecordArena();
@@ -57,14 +69,14 @@ async function journaling(input: MicroInput): Promise<MicroWork> {
     decodable: true,
   } as const;
   return {
-    name: "journal",
+    name,
     async round() {
       const first = journal.appendedOffset + 1;
       let appendMs = 0;
       let commitMs = 0;
-      for (let from = 0; from < frames.length; from += TURN) {
+      for (let from = 0; from < frames.length; from += perCommit) {
         const startedMs = performance.now();
-        for (const bytes of frames.slice(from, from + TURN)) {
+        for (const bytes of frames.slice(from, from + perCommit)) {
           journal.append(arena.write({ ...common, verdicts, bytes }, journal.appendedOffset + 1));
         }
         const appendedMs = performance.now();

@@ -6,10 +6,10 @@
  *   key:    u64 0 | u64 offset of the first record | u16 number of records, big-endian
  *   value:  u32 CRC-32 of the lengths | u16 length of each record | the records, without gaps
  *
- * The keys of blocks are apart from those of records so that trimming finds blocks without a look at each
- * record. How many records there are is in the key, so damage of a value never moves an offset. Each record carries a checksum of its own
- * (`workers/sealed-record.ts`): a flip in one is found there, and its neighbours are read. Lengths that are damaged take
- * all records of the block with them: each is given as no bytes, which no record is, and so is refused with its offset.
+ * The keys of blocks are apart from those of records, so that trimming finds blocks without a look at each record. How many
+ * records there are is in the key, so damage of a value never moves an offset. Each record carries a checksum of its own
+ * (`workers/sealed-record.ts`): a flip in one is found there, and its neighbours are read. Lengths that are damaged take all
+ * records of the block with them: each is given as no bytes, which no record is, and so is refused with its offset.
  */
 import { crc32 } from "../checksum.ts";
 
