@@ -7,6 +7,7 @@
  * so each pane's state sees the same events in the same order as row by row. All of it is flat, and its memory is used again.
  */
 import type { EventColumns } from "../protocol/event-columns.ts";
+import { CountingSort } from "./counting-sort.ts";
 
 /** The rows of one frame: from index `from` on to where the next run begins. */
 export interface AcceptedRun {
@@ -29,9 +30,7 @@ export class AcceptedRows {
   #lastKey = NO_KEY;
   #lastPane = 0;
   #columns: EventColumns | undefined;
-  /** All indexes, pane by pane; and where the indexes of each pane begin, with the end of the last. */
-  #order = new Int32Array(256);
-  #starts = new Int32Array(16);
+  readonly #sort = new CountingSort();
   #isSorted = false;
 
   push(columns: EventColumns, row: number, paneKey: number): void {
@@ -54,8 +53,9 @@ export class AcceptedRows {
 
   /** Indexes of rows, those of pane `n` from `starts[n]` to before `starts[n + 1]`. Valid until the next push. */
   byPane(): { readonly order: Int32Array; readonly starts: Int32Array } {
-    if (!this.#isSorted) this.#sort();
-    return { order: this.#order, starts: this.#starts };
+    if (!this.#isSorted) this.#sort.sort(this.#panes, this.count, this.paneKeys.length);
+    this.#isSorted = true;
+    return this.#sort;
   }
 
   clear(): void {
@@ -75,27 +75,6 @@ export class AcceptedRows {
     }
     this.#lastKey = paneKey;
     this.#lastPane = pane;
-  }
-
-  /** A counting sort, which leaves the order within a pane as it is. */
-  #sort(): void {
-    const panes = this.paneKeys.length;
-    if (this.#order.length < this.rows.length) this.#order = new Int32Array(this.rows.length);
-    if (this.#starts.length < panes + 1) this.#starts = new Int32Array(2 * (panes + 1));
-    const starts = this.#starts.fill(0);
-    for (let index = 0; index < this.count; index++) {
-      const after = (this.#panes[index] ?? 0) + 1;
-      starts[after] = (starts[after] ?? 0) + 1;
-    }
-    for (let pane = 0; pane < panes; pane++) starts[pane + 1] = (starts[pane + 1] ?? 0) + (starts[pane] ?? 0);
-    const next = starts.slice(0, panes);
-    for (let index = 0; index < this.count; index++) {
-      const pane = this.#panes[index] ?? 0;
-      const place = next[pane] ?? 0;
-      this.#order[place] = index;
-      next[pane] = place + 1;
-    }
-    this.#isSorted = true;
   }
 
   #grow(): void {

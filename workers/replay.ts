@@ -22,6 +22,7 @@ import type { JournalEntry } from "../storage/ports.ts";
 import type { RecordMark } from "./poison.ts";
 import type { RecoveryTimes } from "./recovery-times.ts";
 import { openRecordAt } from "./sealed-record.ts";
+import { TurnRows } from "./turn-rows.ts";
 
 const NONE: ReadonlySet<number> = new Set();
 const POISONED = verdictOf("WEIR_FRAME_POISONED");
@@ -101,34 +102,6 @@ interface ReplayedFrame {
   readonly columns: EventColumns | undefined;
 }
 
-/** The rows of a turn that belong to one partition, frame by frame. */
-class PartitionRows {
-  rows = new Int32Array(1_024);
-  count = 0;
-  /** Which frames there are rows of, by their index in the turn, and where those of each begin. */
-  readonly frames: number[] = [];
-  readonly starts: number[] = [];
-
-  add(frame: number, row: number): void {
-    if (this.frames.at(-1) !== frame) {
-      this.frames.push(frame);
-      this.starts.push(this.count);
-    }
-    if (this.count === this.rows.length) {
-      const grown = new Int32Array(this.count * 2);
-      grown.set(this.rows);
-      this.rows = grown;
-    }
-    this.rows[this.count++] = row;
-  }
-
-  clear(): void {
-    this.count = 0;
-    this.frames.length = 0;
-    this.starts.length = 0;
-  }
-}
-
 class ReplayTurn {
   readonly #partitions: ReadonlyMap<PartitionId, Partition>;
   readonly #partitionCount: number;
@@ -140,7 +113,7 @@ class ReplayTurn {
   readonly #memory = new Uint8Array(limits.replayTurnBytesMax);
   #used = 0;
   readonly #frames: ReplayedFrame[] = [];
-  readonly #rows: readonly PartitionRows[];
+  readonly #rows = new TurnRows();
   readonly #fields = new Map<TenantId, readonly string[]>();
 
   constructor(
@@ -155,7 +128,6 @@ class ReplayTurn {
     this.#partitionCount = partitionCount;
     this.#host = host;
     this.#progress = progress;
-    this.#rows = Array.from({ length: partitionCount }, () => new PartitionRows());
   }
 
   /** A copy of the record that stays until the turn is applied; a full turn is applied first. */
@@ -184,18 +156,16 @@ class ReplayTurn {
   add(record: FrameRecord, offset: Offset): void {
     this.#progress.record = { host: this.#host, offset };
     const { tenant, ingestTimeMs, format, bytes, decodable, verdicts } = record;
-    const index = this.#frames.length;
     const facts = { tenant, offset, ingestTimeMs, format };
     if (decodable) {
       const partitionCount = this.#partitionCount;
       const columns = readFrame({ format, bytes, tenant, ingestTimeMs, partitionCount, wanted: this.#fieldsOf(tenant) });
       assert(columns.count === verdicts.length, "a replayed frame has as many events as verdicts");
       this.#frames.push({ record, facts, columns });
-      const { partitions, count } = columns;
-      for (let row = 0; row < count; row++) this.#rows[partitions[row] ?? 0]?.add(index, row);
+      this.#rows.add(columns.partitions);
     } else {
       this.#frames.push({ record, facts, columns: undefined });
-      this.#rows[this.#keeperOf(record)]?.add(index, 0);
+      this.#rows.add([this.#keeperOf(record)]);
     }
     this.#progress.record = undefined;
   }
@@ -205,36 +175,32 @@ class ReplayTurn {
     if (this.#frames.length > 0) {
       const startedMs = this.#elapsed();
       const tenants = new Set(this.#frames.map(({ facts }) => facts.tenant));
+      this.#rows.sort(this.#partitionCount);
       for (const [id, partition] of this.#partitions) {
-        const rows = this.#rows[id];
-        if (rows === undefined || rows.count === 0) continue;
-        this.#applyRows(rows, partition);
+        if (!this.#rows.has(id)) continue;
+        this.#rows.take(id, (index, rows, from, to) => this.#applyRows(partition, index, rows, from, to));
         partition.endTurn(tenants);
       }
       this.#progress.record = undefined;
-      for (const rows of this.#rows) rows.clear();
+      this.#rows.clear();
       this.#frames.length = 0;
       this.applyMs += this.#elapsed() - startedMs;
     }
     this.#used = 0;
   }
 
-  #applyRows({ rows, count, frames, starts }: PartitionRows, partition: Partition): void {
-    for (let run = 0; run < frames.length; run++) {
-      const { record, facts, columns } = this.#frames[frames[run] ?? 0] as ReplayedFrame;
-      // It has it already: its snapshot covers the record.
-      if (partition.appliedOffset >= facts.offset) continue;
-      this.#progress.record = { host: this.#host, offset: facts.offset };
-      if (columns === undefined) {
-        partition.refuseFrame(facts, record.verdicts[0] ?? 0, record.bytes);
-      } else {
-        const from = starts[run] ?? 0;
-        const to = starts[run + 1] ?? count;
-        partition.applyRows(facts, columns, rows, from, to);
-        checkVerdicts(record.verdicts, columns, facts.offset, rows.subarray(from, to));
-      }
-      partition.settle(facts.tenant, facts.offset);
+  #applyRows(partition: Partition, index: number, rows: Int32Array, from: number, to: number): void {
+    const { record, facts, columns } = this.#frames[index] as ReplayedFrame;
+    // It has it already: its snapshot covers the record.
+    if (partition.appliedOffset >= facts.offset) return;
+    this.#progress.record = { host: this.#host, offset: facts.offset };
+    if (columns === undefined) {
+      partition.refuseFrame(facts, record.verdicts[0] ?? 0, record.bytes);
+    } else {
+      partition.applyRows(facts, columns, rows, from, to);
+      checkVerdicts(record.verdicts, columns, facts.offset, rows.subarray(from, to));
     }
+    partition.settle(facts.tenant, facts.offset);
   }
 
   #fieldsOf(tenant: TenantId): readonly string[] {
