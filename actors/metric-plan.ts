@@ -13,6 +13,7 @@ import { ByteWriter } from "../protocol/bytes.ts";
 import type { Aggregate, AggregateValue } from "./aggregates/aggregate.ts";
 import type { EventCount } from "./aggregates/count.ts";
 import { aggregates } from "./aggregates/registry.ts";
+import { compiledAdd, StateObjects, type AddToStates, type StateColumn } from "./aggregates/state-column.ts";
 
 /** The states of all aggregates of a metric for one pane, in the order of the definition. */
 export type PaneStates = unknown[];
@@ -22,13 +23,11 @@ export class MetricPlan {
   /** The definition as JSON text: equal definitions have equal ones. */
   readonly text: string;
   readonly aggregates: readonly Aggregate<unknown>[];
-  /** Adds one event's value to the states of a pane. */
-  readonly add: (states: PaneStates, value: FieldValue) => void;
-  /** Adds the values at `indexes[from]` to before `indexes[to]`, in that order. */
-  readonly addMany: (states: PaneStates, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number) => void;
   /** Every event is counted: there is no filter, and `count`. So the panes can be held against the ledger. */
   readonly countsAll: boolean;
-  readonly #countAt: number;
+  /** Where `count` is among the aggregates; -1: it is none of them. */
+  readonly countAt: number;
+  readonly #adds: readonly AddToStates[];
   readonly #dimensionPaths: readonly string[];
   readonly #valuePath: string | undefined;
   readonly #filter: ReturnType<typeof compileFilter> | undefined;
@@ -37,14 +36,13 @@ export class MetricPlan {
     this.definition = definition;
     this.text = JSON.stringify(definition);
     this.aggregates = definition.aggregates.map((name) => aggregates[name] as Aggregate<unknown>);
-    this.add = unrolledAdd(this.aggregates);
-    this.addMany = unrolledAddMany(this.aggregates);
+    this.#adds = this.aggregates.map(compiledAdd);
     this.#dimensionPaths = definition.dimensions.map((dimension) => fullPath(dimension.field));
     this.#valuePath = definition.value === undefined ? undefined : fullPath(definition.value);
     const { all, any } = definition.filter;
     this.#filter = all.length + any.length > 0 ? compileFilter(definition.filter) : undefined;
-    this.#countAt = definition.aggregates.indexOf("count");
-    this.countsAll = this.#filter === undefined && this.#countAt >= 0;
+    this.countAt = definition.aggregates.indexOf("count");
+    this.countsAll = this.#filter === undefined && this.countAt >= 0;
   }
 
   get dimensionCount(): number {
@@ -72,9 +70,21 @@ export class MetricPlan {
     return this.aggregates.map((aggregate) => aggregate.empty());
   }
 
+  /** The states of many panes, a column for each aggregate: what stage 1 keeps. */
+  newColumns(): StateColumn[] {
+    return this.aggregates.map((aggregate, index) => {
+      return aggregate.newColumn?.() ?? new StateObjects(aggregate, this.#adds[index] as AddToStates);
+    });
+  }
+
+  /** Adds one event's value to the states of a pane: what columns must equal. */
+  add(states: PaneStates, value: FieldValue): void {
+    this.aggregates.forEach((aggregate, index) => aggregate.add(states[index], value));
+  }
+
   /** How many events are in the states; 0 without `count`. */
   eventsIn(states: PaneStates): number {
-    return (states[this.#countAt] as EventCount | undefined)?.events ?? 0;
+    return (states[this.countAt] as EventCount | undefined)?.events ?? 0;
   }
 
   merge(into: PaneStates, from: PaneStates): void {
@@ -113,36 +123,6 @@ export class MetricPlan {
   keyRow(dimensions: readonly DimensionValue[]): Record<string, unknown> {
     return Object.fromEntries(this.definition.dimensions.map(({ name }, index) => [name, dimensions[index] ?? null]));
   }
-
-  sizeBytes(states: PaneStates): number {
-    return this.aggregates.reduce((sum, aggregate, index) => sum + aggregate.sizeBytes(states[index]), 0);
-  }
-}
-
-/**
- * `for (each) aggregate.add(state, value)` written out, one call an aggregate: in a loop one call site sees all kinds of
- * aggregates and V8 can inline none; written out, each sees one. Runs for every event and metric.
- */
-function unrolledAdd(all: readonly Aggregate<unknown>[]): MetricPlan["add"] {
-  const calls = all.map((_, index) => `aggregate${index}.add(states[${index}], value);`);
-  return compiled(all, `(states, value) => { ${calls.join(" ")} }`);
-}
-
-/** The same for many events of one pane, aggregate by aggregate: each keeps its state at hand. */
-function unrolledAddMany(all: readonly Aggregate<unknown>[]): MetricPlan["addMany"] {
-  const loops = all.map(
-    (_, index) =>
-      `const state${index} = states[${index}];
-      for (let at = from; at < to; at++) aggregate${index}.add(state${index}, values[indexes[at]]);`,
-  );
-  return compiled(all, `(states, values, indexes, from, to) => { ${loops.join(" ")} }`);
-}
-
-/** The function of a text that names the aggregates `aggregate0`, `aggregate1` ... */
-function compiled<Made>(all: readonly Aggregate<unknown>[], text: string): Made {
-  // oxlint-disable-next-line typescript/no-implied-eval -- only names and indexes made here go into the text
-  const make = new Function(...all.map((_, index) => `aggregate${index}`), `return ${text};`);
-  return make(...all) as Made;
 }
 
 /** A plan over one frame's columns. */

@@ -1,65 +1,50 @@
 /**
  * Stage 1 of a metric: one partition's share of every pane of one tenant's metric ("partials").
- * `add` puts an event into its pane; `age` merges panes upwards as the watermark passes; `collect` hands out what changed,
+ * `addAll` puts events into their panes; `age` merges panes upwards as the watermark passes; `collect` hands out what changed,
  * to REPLACE what stage 2 had from this partition; `snapshot` writes what changed to the partition's store.
  *
  * A partial stands for all panes inside its span: an hour partial replaces the partition's minutes of that hour.
  */
-import type { ByteWriter } from "../protocol/bytes.ts";
-import { ByteReader } from "../protocol/bytes.ts";
+import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
 import type { FieldValue } from "../protocol/field-path.ts";
 import { Interner, TEXTS } from "../protocol/interner.ts";
-import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
 import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { AcceptedRows } from "./accepted-rows.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
-import { gather, type GatheredRows } from "./gathered-rows.ts";
-import { dimensionValue, type MetricPlan, type PaneStates } from "./metric-plan.ts";
+import { gather } from "./gathered-rows.ts";
+import type { MetricPlan, PaneStates } from "./metric-plan.ts";
 import { FINE_MS, floorTo, paneKey, paneSizeOf, paneStartOf, type PaneLadder } from "./pane.ts";
+import type { EventCounts } from "./aggregates/count.ts";
+import { PaneSlice } from "./pane-slice.ts";
+import { PaneTable } from "./pane-table.ts";
+import { SeriesTable } from "./series-table.ts";
 
 const PANES = "panes";
 
-interface Pane {
+/** By index of a gathered row: its series; and the place of its pane. Filled anew by each metric. */
+let seriesOfRows = new Int32Array(256);
+let placesOfRows = new Int32Array(256);
+
+/** Panes that went since the last snapshot: what the store has to forget. */
+interface DroppedPanes {
   readonly key: number;
-  readonly series: Series;
-  states: PaneStates;
-  /** In the list of what to hand to stage 2 / to write with the next snapshot. */
-  collected: boolean;
-  dirty: boolean;
-  dropped: boolean;
+  readonly seriesIds: readonly string[];
 }
-
-interface Series {
-  readonly dimensions: readonly DimensionValue[];
-  /** The dimensions as JSON text: the series' name in stores and on the way to stage 2. */
-  readonly id: string;
-  readonly idBytes: Uint8Array;
-  readonly panes: Map<number, Pane>;
-  /** The pane that took the last event: most come pane by pane. */
-  current: Pane | undefined;
-}
-
-/** By index of a gathered row; filled anew by each metric. */
-const seriesOfRows: Series[] = [];
-
-type SeriesNode = Map<DimensionValue, SeriesNode | Series>;
 
 export class PartialPanes {
   readonly plan: MetricPlan;
   readonly #tenant: string;
-  readonly #byDimension: SeriesNode = new Map();
-  readonly #series = new Set<Series>();
-  #single: Series | undefined;
-  #other: Series | undefined;
-  /** Which series have panes below a minute, by minute, and below an hour, by hour: what `age` has to look at. */
-  readonly #fineSeries = new Map<number, Set<Series>>();
-  readonly #minuteSeries = new Map<number, Set<Series>>();
-  readonly #hourSeries = new Map<number, Set<Series>>();
-  #uncollected: Pane[] = [];
-  #dirty: Pane[] = [];
-  #paneCount = 0;
-  /** Events that went to the `__other__` series. */
-  overflowedEvents = 0;
+  readonly #series: SeriesTable;
+  readonly #table: PaneTable;
+  readonly #slices = new Map<number, PaneSlice>();
+  /** The slices below a minute, by minute, below an hour, by hour, and of hours: what `age` has to look at. */
+  readonly #fineSlices = new Map<number, PaneSlice[]>();
+  readonly #minuteSlices = new Map<number, PaneSlice[]>();
+  readonly #hourSlices = new Map<number, PaneSlice[]>();
+  /** Those of which something is to be collected, to be stored; and some that have been dropped. */
+  #uncollected: PaneSlice[] = [];
+  #dirty: PaneSlice[] = [];
+  #dropped: DroppedPanes[] = [];
   /** Events of panes that went with age. Of a metric that counts all: accepted = acceptedBefore + agedEvents + those in panes. */
   agedEvents = 0;
   /** What the tenant's ledger had accepted when the metric came; null: a store from before this was kept. */
@@ -68,21 +53,21 @@ export class PartialPanes {
   constructor(tenant: string, plan: MetricPlan) {
     this.#tenant = tenant;
     this.plan = plan;
+    this.#series = new SeriesTable(plan.definition.seriesMax);
+    this.#table = new PaneTable(plan, this.#series);
   }
 
   get paneCount(): number {
-    return this.#paneCount;
+    return this.#table.count;
   }
 
   get seriesCount(): number {
-    return this.#series.size;
+    return this.#series.count;
   }
 
-  /** About how much memory the panes take; O(panes). */
-  sizeBytes(): number {
-    let sum = 0;
-    for (const series of this.#series) for (const pane of series.panes.values()) sum += 120 + this.plan.sizeBytes(pane.states);
-    return sum;
+  /** Events that went to the `__other__` series. */
+  get overflowedEvents(): number {
+    return this.#series.overflowedEvents;
   }
 
   /**
@@ -90,262 +75,175 @@ export class PartialPanes {
    * rows go pane by pane: which ones come before `seriesMax` must not depend on what else is in a turn, or a replay would differ.
    */
   addAll(accepted: AcceptedRows): void {
+    const { count } = accepted;
+    if (seriesOfRows.length < count) {
+      seriesOfRows = new Int32Array(2 * count);
+      placesOfRows = new Int32Array(2 * count);
+    }
     const { order, starts } = accepted.byPane();
     const rows = gather(this.plan, accepted);
-    if (this.plan.dimensionCount > 0) this.#findSeries(rows, accepted.count);
+    if (this.plan.dimensionCount > 0) {
+      for (let index = 0; index < count; index++) {
+        if (rows.takes(index)) seriesOfRows[index] = this.#series.ofRow(rows.dimensions, index);
+      }
+    }
     for (let pane = 0; pane < accepted.paneKeys.length; pane++) {
       const key = accepted.paneKeys[pane] ?? 0;
       const from = starts[pane] ?? 0;
       const to = starts[pane + 1] ?? 0;
       if (this.plan.hasFilter) {
-        const count = rows.pick(order, from, to);
-        if (count > 0) this.#addToPane(key, rows, rows.picked, 0, count);
-      } else this.#addToPane(key, rows, order, from, to);
+        const picked = rows.pick(order, from, to);
+        if (picked > 0) this.#addToSlice(this.#sliceAt(key), rows.values, rows.picked, 0, picked);
+      } else this.#addToSlice(this.#sliceAt(key), rows.values, order, from, to);
     }
   }
 
-  /** Adds the rows at `indexes[from]` to before `indexes[to]`, at least one, to the panes with a key. */
-  #addToPane(key: number, { values }: GatheredRows, indexes: Int32Array, from: number, to: number): void {
-    const { plan } = this;
-    if (plan.dimensionCount === 0) {
-      const pane = this.#currentPane(this.#single ?? this.#seriesOf([]), key);
-      plan.addMany(pane.states, values, indexes, from, to);
-      this.#touch(pane);
-      return;
-    }
-    for (let at = from; at < to; at++) {
-      const index = indexes[at] ?? 0;
-      const pane = this.#currentPane(seriesOfRows[index] as Series, key);
-      plan.add(pane.states, values[index]);
-      if (!pane.collected || !pane.dirty) this.#touch(pane);
-    }
-  }
-
-  #findSeries(rows: GatheredRows, count: number): void {
-    for (let index = 0; index < count; index++) {
-      if (rows.takes(index)) seriesOfRows[index] = this.#seriesAt(rows.dimensions, index);
-    }
-  }
-
-  #currentPane(series: Series, key: number): Pane {
-    const { current } = series;
-    return current !== undefined && current.key === key ? current : (series.current = this.#paneAt(series, key));
+  /** Adds the rows at `indexes[from]` to before `indexes[to]`, at least one. */
+  #addToSlice(slice: PaneSlice, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+    const places = placesOfRows;
+    if (this.plan.dimensionCount === 0) places.fill(slice.placeOf(this.#series.of([])), from, to);
+    else slice.placesOf(seriesOfRows, indexes, from, to, places);
+    this.#list(slice);
+    slice.add(places, values, indexes, from, to);
   }
 
   /** Merges panes that the ladder has left behind into larger ones, and drops those past retention. */
   age(ladder: PaneLadder): void {
-    this.#mergeUp(this.#fineSeries, MINUTE_MS, FINE_MS, ladder.fineFromMs);
-    this.#mergeUp(this.#minuteSeries, HOUR_MS, MINUTE_MS, ladder.minuteFromMs);
-    for (const [hour, allSeries] of this.#hourSeries) {
+    this.#mergeUp(this.#fineSlices, MINUTE_MS, ladder.fineFromMs);
+    this.#mergeUp(this.#minuteSlices, HOUR_MS, ladder.minuteFromMs);
+    for (const [hour, slices] of this.#hourSlices) {
       if (hour + HOUR_MS > ladder.keepFromMs) continue;
-      this.#hourSeries.delete(hour);
-      const key = paneKey(hour, HOUR_MS);
-      for (const series of allSeries) {
-        const pane = series.panes.get(key);
-        if (pane !== undefined) this.agedEvents += this.plan.eventsIn(pane.states);
-        this.#drop(series, key);
+      this.#hourSlices.delete(hour);
+      for (const slice of slices) {
+        this.agedEvents += this.#eventsIn(slice);
+        this.#drop(slice);
       }
     }
   }
 
   /** Writes the partials that changed since the last call. Nothing is written, and 0 returned, when none did. */
   collect(writer: ByteWriter): number {
-    const panes = this.#uncollected.filter((pane) => !pane.dropped);
-    for (const pane of this.#uncollected) pane.collected = false;
+    let count = 0;
+    for (const slice of this.#uncollected) {
+      if (slice.isDropped) continue;
+      const places = slice.takeUncollected();
+      for (const place of places) writePartial(writer, this.#series.idBytesOf(slice.seriesAt(place)), slice, place);
+      count += places.length;
+    }
     this.#uncollected = [];
-    for (const pane of panes) writePartial(writer, this.plan, pane.series.idBytes, pane.key, pane.states);
-    return panes.length;
+    return count;
   }
 
   /** Marks every partial as changed: stage 2 starts anew. */
   recollect(): void {
-    for (const series of this.#series) {
-      for (const pane of series.panes.values()) {
-        if (pane.collected) continue;
-        pane.collected = true;
-        this.#uncollected.push(pane);
-      }
+    for (const slice of this.#slices.values()) {
+      if (!slice.isUncollected) this.#uncollected.push(slice);
+      slice.markAllUncollected();
     }
   }
 
   snapshot(writes: StateWrite[]): void {
-    for (const pane of this.#dirty) {
-      pane.dirty = false;
-      const key = this.#storeKey(pane);
-      writes.push({ table: PANES, key, value: pane.dropped ? undefined : this.plan.encode(pane.states) });
+    this.#forgetDropped(writes);
+    this.#dropped = [];
+    const writer = new ByteWriter();
+    for (const slice of this.#dirty) {
+      if (slice.isDropped) continue;
+      for (const place of slice.takeDirty()) {
+        writer.clear();
+        slice.write(place, writer);
+        const key = this.#storeKey(this.#series.idOf(slice.seriesAt(place)), slice.key);
+        writes.push({ table: PANES, key, value: writer.finish() });
+      }
     }
     this.#dirty = [];
   }
 
   /** Removes the metric from the store. */
   erase(writes: StateWrite[]): void {
-    for (const series of this.#series) {
-      for (const pane of series.panes.values()) writes.push({ table: PANES, key: this.#storeKey(pane), value: undefined });
+    this.#forgetDropped(writes);
+    for (const slice of this.#slices.values()) {
+      for (const id of this.#seriesIdsOf(slice))
+        writes.push({ table: PANES, key: this.#storeKey(id, slice.key), value: undefined });
     }
-    for (const pane of this.#dirty) if (pane.dropped) writes.push({ table: PANES, key: this.#storeKey(pane), value: undefined });
   }
 
   restore(entry: StateEntry): void {
-    const dimensions = JSON.parse(String(entry.key[2])) as DimensionValue[];
-    // Whatever the limit says: it was let in when it came.
-    const series = this.#find(dimensions) ?? this.#enter(dimensions);
-    const key = Number(entry.key[3]);
-    const pane = this.#paneAt(series, key);
-    pane.states = this.plan.read(new ByteReader(entry.value));
+    const slice = this.#sliceAt(Number(entry.key[3]));
+    const place = slice.placeOf(this.#series.restored(String(entry.key[2])));
+    slice.read(place, new ByteReader(entry.value));
   }
 
-  #storeKey(pane: Pane): (string | number)[] {
-    return [this.#tenant, this.plan.definition.name, pane.series.id, pane.key];
-  }
-
-  #touch(pane: Pane): void {
-    if (!pane.collected) {
-      pane.collected = true;
-      this.#uncollected.push(pane);
-    }
-    if (!pane.dirty) {
-      pane.dirty = true;
-      this.#dirty.push(pane);
+  #forgetDropped(writes: StateWrite[]): void {
+    for (const { key, seriesIds } of this.#dropped) {
+      for (const id of seriesIds) writes.push({ table: PANES, key: this.#storeKey(id, key), value: undefined });
     }
   }
 
-  #paneAt(series: Series, key: number): Pane {
-    const found = series.panes.get(key);
+  #storeKey(seriesId: string, key: number): (string | number)[] {
+    return [this.#tenant, this.plan.definition.name, seriesId, key];
+  }
+
+  #seriesIdsOf(slice: PaneSlice): string[] {
+    return slice.places().map((place) => this.#series.idOf(slice.seriesAt(place)));
+  }
+
+  #sliceAt(key: number): PaneSlice {
+    const found = this.#slices.get(key);
     if (found !== undefined) return found;
-    const pane: Pane = { key, series, states: this.plan.emptyStates(), collected: false, dirty: false, dropped: false };
-    series.panes.set(key, pane);
-    this.#paneCount++;
+    const slice = new PaneSlice(key, this.#table);
+    this.#slices.set(key, slice);
     const startMs = paneStartOf(key);
     const sizeMs = paneSizeOf(key);
-    if (sizeMs === FINE_MS) note(this.#fineSeries, floorTo(startMs, MINUTE_MS), series);
-    else if (sizeMs === MINUTE_MS) note(this.#minuteSeries, floorTo(startMs, HOUR_MS), series);
-    else note(this.#hourSeries, startMs, series);
-    return pane;
+    if (sizeMs === FINE_MS) note(this.#fineSlices, floorTo(startMs, MINUTE_MS), slice);
+    else if (sizeMs === MINUTE_MS) note(this.#minuteSlices, floorTo(startMs, HOUR_MS), slice);
+    else note(this.#hourSlices, startMs, slice);
+    return slice;
   }
 
-  #mergeUp(groups: Map<number, Set<Series>>, sizeMs: PaneSizeMs, partSizeMs: PaneSizeMs, fromMs: number): void {
-    for (const [startMs, allSeries] of groups) {
+  /** Before panes of the slice are touched. */
+  #list(slice: PaneSlice): void {
+    if (!slice.isUncollected) this.#uncollected.push(slice);
+    if (!slice.isDirty) this.#dirty.push(slice);
+  }
+
+  /** 0 without `count`. */
+  #eventsIn(slice: PaneSlice): number {
+    const counts = this.#table.columns[this.plan.countAt] as EventCounts | undefined;
+    return counts === undefined ? 0 : slice.places().reduce((sum, place) => sum + counts.eventsAt(place), 0);
+  }
+
+  #mergeUp(groups: Map<number, PaneSlice[]>, sizeMs: PaneSizeMs, fromMs: number): void {
+    for (const [startMs, parts] of groups) {
       if (startMs >= fromMs) continue;
       groups.delete(startMs);
-      for (const series of allSeries) {
-        const whole = this.#paneAt(series, paneKey(startMs, sizeMs));
-        for (let partMs = startMs; partMs < startMs + sizeMs; partMs += partSizeMs) {
-          const part = series.panes.get(paneKey(partMs, partSizeMs));
-          if (part === undefined) continue;
-          this.plan.merge(whole.states, part.states);
-          this.#drop(series, part.key);
-        }
-        this.#touch(whole);
+      const whole = this.#sliceAt(paneKey(startMs, sizeMs));
+      this.#list(whole);
+      // In the order of time: past its capacity, what `topK` keeps depends on it.
+      for (const part of parts.toSorted((a, b) => a.key - b.key)) {
+        for (const place of part.places()) whole.merge(part, place);
+        this.#drop(part);
       }
     }
   }
 
-  #drop(series: Series, key: number): void {
-    const pane = series.panes.get(key);
-    if (pane === undefined) return;
-    series.panes.delete(key);
-    series.current = undefined;
-    pane.dropped = true;
-    this.#paneCount--;
-    if (series.panes.size === 0) this.#forget(series);
-    if (!pane.dirty) {
-      pane.dirty = true;
-      this.#dirty.push(pane);
-    }
-  }
-
-  #seriesAt(dimensions: readonly (readonly FieldValue[])[], row: number): Series {
-    // Level by level without a joined key: no text is made for a series that exists.
-    let node: SeriesNode | Series | undefined = this.#byDimension;
-    for (let at = 0; at < dimensions.length; at++) {
-      node = (node as SeriesNode | undefined)?.get(dimensionValue(dimensions[at]?.[row]));
-    }
-    return (node as Series | undefined) ?? this.#seriesOf(valuesAt(dimensions, row));
-  }
-
-  /** Finds or makes the series; past a limit, the `__other__` one. */
-  #seriesOf(dimensions: readonly DimensionValue[]): Series {
-    const found = this.#find(dimensions);
-    if (found !== undefined) return found;
-    const full = this.#series.size >= this.plan.definition.seriesMax || isTooLong(dimensions);
-    if (full && dimensions.some((value) => value !== OTHER_SERIES)) {
-      this.overflowedEvents++;
-      return (this.#other ??= this.#seriesOf(dimensions.map(() => OTHER_SERIES)));
-    }
-    return this.#enter(dimensions);
-  }
-
-  #enter(dimensions: readonly DimensionValue[]): Series {
-    const series = this.#newSeries(dimensions);
-    const last = dimensions.at(-1);
-    if (last === undefined) return (this.#single = series);
-    let node = this.#byDimension;
-    for (const value of dimensions.slice(0, -1)) {
-      let next = node.get(value) as SeriesNode | undefined;
-      if (next === undefined) node.set(value, (next = new Map()));
-      node = next;
-    }
-    node.set(last, series);
-    return series;
-  }
-
-  #find(dimensions: readonly DimensionValue[]): Series | undefined {
-    if (dimensions.length === 0) return this.#single;
-    let node: SeriesNode | Series | undefined = this.#byDimension;
-    for (const value of dimensions) node = (node as SeriesNode | undefined)?.get(value);
-    return node as Series | undefined;
-  }
-
-  /** A series without panes must not count against the limit: after a restore it would not be there. */
-  #forget(series: Series): void {
-    this.#series.delete(series);
-    if (this.#single === series) this.#single = undefined;
-    if (this.#other === series) this.#other = undefined;
-    let node: SeriesNode | undefined = this.#byDimension;
-    const path: [SeriesNode, DimensionValue][] = [];
-    for (const value of series.dimensions) {
-      if (node === undefined) return;
-      path.push([node, value]);
-      node = node.get(value) as SeriesNode | undefined;
-    }
-    for (const [parent, value] of path.toReversed()) {
-      const child = parent.get(value);
-      if (child === series || (child instanceof Map && child.size === 0)) parent.delete(value);
-    }
-  }
-
-  #newSeries(dimensions: readonly DimensionValue[]): Series {
-    const id = JSON.stringify(dimensions);
-    const series: Series = { dimensions, id, idBytes: encoder.encode(id), panes: new Map(), current: undefined };
-    this.#series.add(series);
-    return series;
+  #drop(slice: PaneSlice): void {
+    this.#slices.delete(slice.key);
+    this.#dropped.push({ key: slice.key, seriesIds: this.#seriesIdsOf(slice) });
+    slice.drop();
   }
 }
 
-/** On its own: a function with a closure over its parameters costs memory at each call, also where it does not come to the closure. */
-function valuesAt(dimensions: readonly (readonly FieldValue[])[], row: number): DimensionValue[] {
-  return dimensions.map((column) => dimensionValue(column[row]));
-}
-
-/** The series is part of keys in stores, which have a limit of their own. */
-const SERIES_ID_BYTES_MAX = 1_200;
-const encoder = new TextEncoder();
-
-function isTooLong(dimensions: readonly DimensionValue[]): boolean {
-  return encoder.encode(JSON.stringify(dimensions)).length > SERIES_ID_BYTES_MAX;
-}
-
-function note(groups: Map<number, Set<Series>>, startMs: number, series: Series): void {
+function note(groups: Map<number, PaneSlice[]>, startMs: number, slice: PaneSlice): void {
   const group = groups.get(startMs);
-  if (group === undefined) groups.set(startMs, new Set([series]));
-  else group.add(series);
+  if (group === undefined) groups.set(startMs, [slice]);
+  else group.push(slice);
 }
 
 /** One partial as it travels to stage 2: series, pane, states. */
-function writePartial(writer: ByteWriter, plan: MetricPlan, seriesId: Uint8Array, key: number, states: PaneStates): void {
+function writePartial(writer: ByteWriter, seriesId: Uint8Array, slice: PaneSlice, place: number): void {
   writer.block(seriesId);
-  writer.f64(key);
-  plan.write(states, writer);
+  writer.f64(slice.key);
+  slice.write(place, writer);
 }
 
 /** Series come with every change of one of their panes. Bounded; nothing but speed depends on it. */

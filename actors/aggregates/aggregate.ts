@@ -5,6 +5,7 @@
  * A new aggregate is one file here, one test, one line in `registry.ts`.
  */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
+import type { StateColumn } from "./state-column.ts";
 import type { AggregateName } from "../../protocol/metric-definition.ts";
 
 /** A finished value. null = nothing was there to sum up (the minimum of no numbers). */
@@ -46,4 +47,6 @@ export interface Aggregate<State> {
   read(reader: ByteReader): State;
   /** About how much memory the state takes. */
   sizeBytes(state: State): number;
+  /** For states of a few numbers: many of them in flat memory. Without it, there is an object for each. */
+  newColumn?(): StateColumn;
 }

@@ -1,9 +1,47 @@
 /** How many events there were, whatever their value; `rate` shares the state. */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
+import type { FieldValue } from "../../protocol/field-path.ts";
 import type { Aggregate } from "./aggregate.ts";
+import { grown, NO_NUMBERS, type StateColumn } from "./state-column.ts";
 
 export interface EventCount {
   events: number;
+}
+
+export class EventCounts implements StateColumn {
+  #events = NO_NUMBERS;
+
+  eventsAt(place: number): number {
+    return this.#events[place] ?? 0;
+  }
+
+  grow(capacity: number): void {
+    this.#events = grown(this.#events, capacity, 0);
+  }
+
+  addRows(places: Int32Array, _values: readonly FieldValue[], _indexes: Int32Array, from: number, to: number): void {
+    const events = this.#events;
+    for (let at = from; at < to; at++) {
+      const place = places[at] ?? 0;
+      events[place] = (events[place] ?? 0) + 1;
+    }
+  }
+
+  merge(place: number, from: EventCounts, fromPlace: number): void {
+    this.#events[place] = this.eventsAt(place) + from.eventsAt(fromPlace);
+  }
+
+  write(place: number, writer: ByteWriter): void {
+    writer.varint(this.eventsAt(place));
+  }
+
+  read(place: number, reader: ByteReader): void {
+    this.#events[place] = reader.varint();
+  }
+
+  clear(place: number): void {
+    this.#events[place] = 0;
+  }
 }
 
 /** What `count` and `rate` have in common. */
@@ -21,6 +59,7 @@ export const eventCounting = {
   },
   read: (reader: ByteReader): EventCount => ({ events: reader.varint() }),
   sizeBytes: (): number => 32,
+  newColumn: (): StateColumn => new EventCounts(),
 } as const;
 
 export const count: Aggregate<EventCount> = {

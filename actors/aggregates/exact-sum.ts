@@ -35,6 +35,11 @@ export class ExactSum {
   /** How many values the limbs took since carries were last done. */
   #uncarried = 0;
 
+  /** The sum, where all of it is a safe integer that needs no limbs; else undefined. */
+  get integer(): number | undefined {
+    return this.#limbs.length === 0 ? this.#whole : undefined;
+  }
+
   /** Ignores what is not finite. */
   add(value: number): void {
     const whole = this.#whole + value;

@@ -2,8 +2,12 @@
  * The exact sum of all finite numbers, rounded once, divided by how many there were: within 1.5 units in the last place of
  * the true mean, and the same in any order. null when there were none; finite even where the sum is too large for a double.
  */
+import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
+import type { FieldValue } from "../../protocol/field-path.ts";
 import type { Aggregate } from "./aggregate.ts";
 import { ExactSum } from "./exact-sum.ts";
+import { ExactSums } from "./exact-sums.ts";
+import { grown, NO_NUMBERS, type StateColumn } from "./state-column.ts";
 
 export interface Mean {
   readonly sum: ExactSum;
@@ -34,4 +38,45 @@ export const mean: Aggregate<Mean> = {
     return { sum: ExactSum.read(reader), numbers };
   },
   sizeBytes: (state) => 40 + state.sum.sizeBytes(),
+  newColumn: () => new Means(),
 };
+
+class Means implements StateColumn {
+  readonly #sums = new ExactSums();
+  #numbers = NO_NUMBERS;
+
+  grow(capacity: number): void {
+    this.#sums.grow(capacity);
+    this.#numbers = grown(this.#numbers, capacity, 0);
+  }
+
+  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+    for (let at = from; at < to; at++) {
+      const value = values[indexes[at] ?? 0];
+      if (typeof value !== "number" || !Number.isFinite(value)) continue;
+      const place = places[at] ?? 0;
+      this.#sums.add(place, value);
+      this.#numbers[place] = (this.#numbers[place] ?? 0) + 1;
+    }
+  }
+
+  merge(place: number, from: Means, fromPlace: number): void {
+    this.#sums.merge(place, from.#sums, fromPlace);
+    this.#numbers[place] = (this.#numbers[place] ?? 0) + (from.#numbers[fromPlace] ?? 0);
+  }
+
+  write(place: number, writer: ByteWriter): void {
+    writer.varint(this.#numbers[place] ?? 0);
+    this.#sums.write(place, writer);
+  }
+
+  read(place: number, reader: ByteReader): void {
+    this.#numbers[place] = reader.varint();
+    this.#sums.read(place, reader);
+  }
+
+  clear(place: number): void {
+    this.#numbers[place] = 0;
+    this.#sums.clear(place);
+  }
+}

@@ -5,6 +5,7 @@
  */
 import type { Aggregate } from "./aggregate.ts";
 import { ExactSum } from "./exact-sum.ts";
+import { ExactSums } from "./exact-sums.ts";
 
 export const sum: Aggregate<ExactSum> = {
   name: "sum",
@@ -22,4 +23,5 @@ export const sum: Aggregate<ExactSum> = {
   write: (state, writer) => state.write(writer),
   read: (reader) => ExactSum.read(reader),
   sizeBytes: (state) => state.sizeBytes(),
+  newColumn: () => new ExactSums(),
 };

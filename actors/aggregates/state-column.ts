@@ -1,0 +1,100 @@
+/**
+ * The states of one aggregate for many panes, by place. An aggregate whose state is a few numbers has a column of its own, in
+ * typed arrays (8 bytes a pane for a count; `npm run bench -- memory` weighs whole panes); others get `StateObjects`. Either
+ * equals states of `Aggregate` at each place, byte for byte (`test/actors/aggregates/state-column.property.test.ts`).
+ */
+import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
+import type { FieldValue } from "../../protocol/field-path.ts";
+import type { Aggregate } from "./aggregate.ts";
+
+export interface StateColumn {
+  /** Makes room for the places before `capacity`; they are empty states until something is added. */
+  grow(capacity: number): void;
+  /** Adds `values[indexes[at]]` at `places[at]`, for `at` from `from` to before `to`, in that order. */
+  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void;
+  /** Adds a state of another column of this aggregate. */
+  merge(place: number, from: StateColumn, fromPlace: number): void;
+  /** The same bytes as of the aggregate's state. */
+  write(place: number, writer: ByteWriter): void;
+  /** Replaces the state. */
+  read(place: number, reader: ByteReader): void;
+  /** Makes it the empty state: the place may become another pane's. */
+  clear(place: number): void;
+}
+
+/** Adds values as `addRows` does, to states. */
+export type AddToStates = (
+  states: unknown[],
+  places: Int32Array,
+  values: readonly FieldValue[],
+  indexes: Int32Array,
+  from: number,
+  to: number,
+) => void;
+
+/** A state for each pane, made when it is first needed. */
+export class StateObjects implements StateColumn {
+  readonly #aggregate: Aggregate<unknown>;
+  readonly #add: AddToStates;
+  readonly #states: unknown[] = [];
+
+  constructor(aggregate: Aggregate<unknown>, add: AddToStates) {
+    this.#aggregate = aggregate;
+    this.#add = add;
+  }
+
+  grow(capacity: number): void {
+    while (this.#states.length < capacity) this.#states.push(undefined);
+  }
+
+  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+    this.#add(this.#states, places, values, indexes, from, to);
+  }
+
+  merge(place: number, from: StateColumn, fromPlace: number): void {
+    const state = (from as StateObjects).#states[fromPlace];
+    if (state !== undefined) this.#aggregate.merge((this.#states[place] ??= this.#aggregate.empty()), state);
+  }
+
+  write(place: number, writer: ByteWriter): void {
+    this.#aggregate.write(this.#states[place] ?? this.#aggregate.empty(), writer);
+  }
+
+  read(place: number, reader: ByteReader): void {
+    this.#states[place] = this.#aggregate.read(reader);
+  }
+
+  clear(place: number): void {
+    this.#states[place] = undefined;
+  }
+}
+
+/**
+ * The loop of `addRows` for one aggregate, as code of its own: in a shared one, one call site would see all kinds of aggregates
+ * and V8 could inline none.
+ */
+export function compiledAdd(aggregate: Aggregate<unknown>): AddToStates {
+  // oxlint-disable-next-line typescript/no-implied-eval -- a constant text
+  const make = new Function(
+    "aggregate",
+    `return (states, places, values, indexes, from, to) => {
+      for (let at = from; at < to; at++) {
+        const place = places[at];
+        let state = states[place];
+        if (state === undefined) state = states[place] = aggregate.empty();
+        aggregate.add(state, values[indexes[at]]);
+      }
+    };`,
+  );
+  return make(aggregate) as AddToStates;
+}
+
+/** The array, or a longer copy of it with `rest` in the new places. */
+export function grown(array: Float64Array, capacity: number, rest: number): Float64Array<ArrayBuffer> {
+  const longer = new Float64Array(capacity);
+  if (rest !== 0) longer.fill(rest, array.length);
+  longer.set(array);
+  return longer;
+}
+
+export const NO_NUMBERS = new Float64Array(0);

@@ -1,0 +1,140 @@
+/**
+ * The series of one metric in one partition, by number: dimension values -> a small number that is theirs as long as they have a
+ * pane, then another's. So panes can lie in flat memory (`pane-slice.ts`) and need no reference to their series.
+ */
+import type { FieldValue } from "../protocol/field-path.ts";
+import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
+import { dimensionValue } from "./metric-plan.ts";
+
+export const NO_SERIES = -1;
+/** The series is part of keys in stores, which have a limit of their own. */
+const SERIES_ID_BYTES_MAX = 1_200;
+const NO_BYTES = new Uint8Array(0);
+const encoder = new TextEncoder();
+
+/** Level by level, without a joined key: no text is made for a series that exists. */
+type Node = Map<DimensionValue, Node | number>;
+
+export class SeriesTable {
+  readonly #seriesMax: number;
+  readonly #root: Node = new Map();
+  /** Of a metric without dimensions. */
+  #single = NO_SERIES;
+  #other = NO_SERIES;
+  /** By number: the dimensions as JSON text, the series' name in stores and on the way to stage 2; and its UTF-8. */
+  readonly #ids: string[] = [];
+  readonly #idBytes: Uint8Array[] = [];
+  /** By number: how many panes it has. */
+  readonly #panes: number[] = [];
+  readonly #free: number[] = [];
+  /** Events that went to the `__other__` series. */
+  overflowedEvents = 0;
+
+  constructor(seriesMax: number) {
+    this.#seriesMax = seriesMax;
+  }
+
+  get count(): number {
+    return this.#ids.length - this.#free.length;
+  }
+
+  idOf(series: number): string {
+    return this.#ids[series] ?? "";
+  }
+
+  idBytesOf(series: number): Uint8Array {
+    return this.#idBytes[series] ?? NO_BYTES;
+  }
+
+  /** The series of a row: found or made; past the limit, the `__other__` one. */
+  ofRow(dimensions: readonly (readonly FieldValue[])[], row: number): number {
+    let node: Node | number | undefined = this.#root;
+    for (let at = 0; at < dimensions.length; at++) {
+      node = (node as Node | undefined)?.get(dimensionValue(dimensions[at]?.[row]));
+    }
+    return (node as number | undefined) ?? this.of(valuesAt(dimensions, row));
+  }
+
+  /** Finds or makes the series; past the limit, the `__other__` one. */
+  of(dimensions: readonly DimensionValue[]): number {
+    const found = this.#find(dimensions);
+    if (found !== NO_SERIES) return found;
+    const full = this.count >= this.#seriesMax || isTooLong(dimensions);
+    if (!full || dimensions.every((value) => value === OTHER_SERIES)) return this.#enter(dimensions);
+    this.overflowedEvents++;
+    if (this.#other === NO_SERIES) this.#other = this.of(dimensions.map(() => OTHER_SERIES));
+    return this.#other;
+  }
+
+  /** The series of a stored id, whatever the limit says: it was let in when it came. */
+  restored(id: string): number {
+    const dimensions = JSON.parse(id) as DimensionValue[];
+    const found = this.#find(dimensions);
+    return found === NO_SERIES ? this.#enter(dimensions) : found;
+  }
+
+  addPane(series: number): void {
+    this.#panes[series] = (this.#panes[series] ?? 0) + 1;
+  }
+
+  /** With its last pane a series goes: without panes it must not count against the limit, as after a restore it would not be there. */
+  removePane(series: number): void {
+    const left = (this.#panes[series] ?? 0) - 1;
+    this.#panes[series] = left;
+    if (left === 0) this.#release(series);
+  }
+
+  #find(dimensions: readonly DimensionValue[]): number {
+    if (dimensions.length === 0) return this.#single;
+    let node: Node | number | undefined = this.#root;
+    for (const value of dimensions) node = (node as Node | undefined)?.get(value);
+    return (node as number | undefined) ?? NO_SERIES;
+  }
+
+  #enter(dimensions: readonly DimensionValue[]): number {
+    const series = this.#free.pop() ?? this.#ids.length;
+    const id = JSON.stringify(dimensions);
+    this.#ids[series] = id;
+    this.#idBytes[series] = encoder.encode(id);
+    this.#panes[series] = 0;
+    const last = dimensions.at(-1);
+    if (last === undefined) return (this.#single = series);
+    let node = this.#root;
+    for (const value of dimensions.slice(0, -1)) {
+      let next = node.get(value) as Node | undefined;
+      if (next === undefined) node.set(value, (next = new Map()));
+      node = next;
+    }
+    node.set(last, series);
+    return series;
+  }
+
+  #release(series: number): void {
+    const dimensions = JSON.parse(this.idOf(series)) as DimensionValue[];
+    if (this.#single === series) this.#single = NO_SERIES;
+    if (this.#other === series) this.#other = NO_SERIES;
+    let node: Node | undefined = this.#root;
+    const path: [Node, DimensionValue][] = [];
+    for (const value of dimensions) {
+      if (node === undefined) break;
+      path.push([node, value]);
+      node = node.get(value) as Node | undefined;
+    }
+    for (const [parent, value] of path.toReversed()) {
+      const child = parent.get(value);
+      if (child === series || (child instanceof Map && child.size === 0)) parent.delete(value);
+    }
+    this.#ids[series] = "";
+    this.#idBytes[series] = NO_BYTES;
+    this.#free.push(series);
+  }
+}
+
+/** On its own: a function with a closure over its parameters costs memory at each call, also where it does not come to the closure. */
+function valuesAt(dimensions: readonly (readonly FieldValue[])[], row: number): DimensionValue[] {
+  return dimensions.map((column) => dimensionValue(column[row]));
+}
+
+function isTooLong(dimensions: readonly DimensionValue[]): boolean {
+  return encoder.encode(JSON.stringify(dimensions)).length > SERIES_ID_BYTES_MAX;
+}

@@ -1,0 +1,115 @@
+/**
+ * Law of every aggregate in the registry: what its column holds at a place writes the same bytes as the aggregate's own state of the
+ * same values, after any adds, merges, growth and reads, and whatever is at other places.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { Aggregate } from "../../../actors/aggregates/aggregate.ts";
+import { aggregates } from "../../../actors/aggregates/registry.ts";
+import { compiledAdd, StateObjects, type StateColumn } from "../../../actors/aggregates/state-column.ts";
+import { ByteReader, ByteWriter } from "../../../protocol/bytes.ts";
+import type { FieldValue } from "../../../protocol/field-path.ts";
+import { aggregateNames } from "../../../protocol/metric-definition.ts";
+
+const PLACES = 5;
+const place = fc.nat(PLACES - 1);
+const hard = [0, -0, 0.1, -0.1, 1e308, -1e308, 5e-324, 2 ** 53, -(2 ** 53), 2 ** 53 - 1, 1 - 2 ** 53, NaN, Infinity, -Infinity];
+const value: fc.Arbitrary<FieldValue> = fc.oneof(
+  { weight: 3, arbitrary: fc.integer() },
+  { weight: 2, arbitrary: fc.double() },
+  { weight: 2, arbitrary: fc.constantFrom(...hard) },
+  { weight: 1, arbitrary: fc.constantFrom("", "a", "b", true, null, undefined) },
+);
+/** What is done to one of two columns. */
+const step = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("add" as const), rows: fc.array(fc.tuple(place, value)), into: fc.nat(1) }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("merge" as const), to: place, from: place, into: fc.nat(1) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("read" as const), to: place, from: place, into: fc.nat(1) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("grow" as const, "clear" as const), into: fc.nat(1) }) },
+);
+
+function written(write: (writer: ByteWriter) => void): Uint8Array {
+  const writer = new ByteWriter();
+  write(writer);
+  return writer.finish();
+}
+
+class Both {
+  readonly #aggregate: Aggregate<unknown>;
+  readonly #column: StateColumn;
+  readonly #states: unknown[];
+  #capacity = PLACES;
+
+  constructor(aggregate: Aggregate<unknown>) {
+    this.#aggregate = aggregate;
+    this.#column = aggregate.newColumn?.() ?? new StateObjects(aggregate, compiledAdd(aggregate));
+    this.#states = Array.from({ length: PLACES }, () => aggregate.empty());
+    this.#column.grow(PLACES);
+  }
+
+  add(rows: readonly (readonly [number, FieldValue])[]): void {
+    for (const [at, each] of rows) this.#aggregate.add(this.#states[at], each);
+    // Values lie the other way round, and not all of what is handed over is to be taken.
+    const indexes = Int32Array.from([...rows.map((_, index) => rows.length - 1 - index), 0]);
+    const places = Int32Array.from([...rows.map(([at]) => at), 0]);
+    const values = rows.map(([, each]) => each).toReversed();
+    this.#column.addRows(places, values, indexes, 0, rows.length);
+  }
+
+  merge(to: number, from: Both, fromPlace: number): void {
+    if (from === this && to === fromPlace) return;
+    this.#aggregate.merge(this.#states[to], from.#states[fromPlace]);
+    this.#column.merge(to, from.#column, fromPlace);
+  }
+
+  read(to: number, from: Both, fromPlace: number): void {
+    const bytes = written((writer) => from.#column.write(fromPlace, writer));
+    this.#states[to] = this.#aggregate.read(new ByteReader(bytes));
+    const reader = new ByteReader(bytes);
+    this.#column.read(to, reader);
+    assert.ok(reader.done, "a state is read to its end");
+  }
+
+  clear(): void {
+    this.#states[1] = this.#aggregate.empty();
+    this.#column.clear(1);
+  }
+
+  grow(): void {
+    this.#column.grow((this.#capacity += 3));
+  }
+
+  check(): void {
+    for (let at = 0; at < PLACES; at++) {
+      const own = written((writer) => this.#column.write(at, writer));
+      assert.deepEqual(
+        own,
+        written((writer) => this.#aggregate.write(this.#states[at], writer)),
+      );
+    }
+  }
+}
+
+for (const name of aggregateNames) {
+  test(`${name}: a column holds what states would`, () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const aggregate = aggregates[name] as Aggregate<unknown>;
+        const pair = [new Both(aggregate), new Both(aggregate)] as const;
+        for (const each of steps) {
+          const [into, other] = each.into === 0 ? pair : [pair[1], pair[0]];
+          if (each.do === "add") into.add(each.rows);
+          else if (each.do === "merge") into.merge(each.to, other, each.from);
+          else if (each.do === "read") into.read(each.to, other, each.from);
+          else into[each.do]();
+        }
+        for (const both of pair) both.check();
+      }),
+      { numRuns: 150 },
+    );
+  });
+}
