@@ -10,6 +10,20 @@ import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
 import { limits } from "../protocol/limits.ts";
 import { TypeCounts } from "./type-counts.ts";
 
+/** A session with one segment that the store has as it is, or not at all. */
+export interface PlainSession {
+  readonly id: string;
+  readonly userId: string | undefined;
+  /** Of no meaning without a user. */
+  readonly userAtMs: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly events: number;
+  readonly types: ReadonlyMap<string, number>;
+  readonly isStored: boolean;
+  readonly changeSeq: number;
+}
+
 export interface SessionSegment {
   readonly startMs: number;
   readonly endMs: number;
@@ -24,10 +38,6 @@ export class Session {
   readonly id: string;
   /** The user of the latest event that names one; of two at the same time the greater text. */
   userId: string | undefined;
-  /** Changed since the last snapshot. */
-  dirty = false;
-  /** On the wheel of `sessions.ts`. */
-  watched = false;
 
   // The last segment, which nearly every event belongs to, and the time of `userId`. Times are counted from `#originMs`, that of
   // the first event: V8 keeps small integers in the object itself, and large ones each in a piece of memory of its own, so that
@@ -87,7 +97,6 @@ export class Session {
     this.#place(eventTimeMs - this.#originMs, gapMs);
     this.#types.add(eventType);
     if (userId !== undefined) this.#takeUser(eventTimeMs - this.#originMs, userId);
-    this.dirty = true;
   }
 
   /** Before it is written to the store: notes which starts of the last time are gone, and keeps within the limits. */
@@ -165,6 +174,38 @@ export class Session {
     if (previous === undefined || startMs - previous.endMs > gapMs) segments[index] = whole;
     else segments.splice(index - 1, 2, { ...whole, startMs: previous.startMs, events: previous.events + whole.events });
     this.#earlier = segments;
+  }
+
+  /** Undefined when there is more to it. */
+  get plain(): PlainSession | undefined {
+    if (this.#events === 0 || this.#earlier.length > 0 || this.superseded.length > 0) return undefined;
+    if (this.prunedEvents > 0 || this.prunedStartMs !== Infinity || this.#storedStarts.length > 1) return undefined;
+    const startMs = this.#originMs + this.#start;
+    if (this.#storedStarts.some((stored) => stored !== startMs)) return undefined;
+    return {
+      id: this.id,
+      userId: this.userId,
+      userAtMs: this.#originMs + this.#userAt,
+      startMs,
+      endMs: this.endMs,
+      events: this.#events,
+      types: this.eventTypes,
+      isStored: this.#storedStarts.length > 0,
+      changeSeq: this.changeSeq,
+    };
+  }
+
+  static ofPlain(plain: PlainSession): Session {
+    const session = new Session(plain.id);
+    session.#restore([plain]);
+    if (plain.userId !== undefined) {
+      session.userId = plain.userId;
+      session.#userAt = plain.userAtMs - plain.startMs;
+    }
+    for (const [type, count] of plain.types) session.#types.add(type, count);
+    if (plain.isStored) session.#storedStarts = [plain.startMs];
+    session.changeSeq = plain.changeSeq;
+    return session;
   }
 
   encode(): Uint8Array {

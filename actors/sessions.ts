@@ -11,31 +11,36 @@ import { MINUTE_MS } from "../protocol/windows.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { StateReader, StateWrite } from "./effects.ts";
 import { floorTo } from "./pane.ts";
+import type { DedupKey } from "./deduplicate.ts";
+import { NumberList } from "./number-list.ts";
+import { NO_SESSION, SessionTable } from "./session-table.ts";
 import { Session } from "./session.ts";
 
 const SESSIONS = "sessions";
 const OPEN = "open-sessions";
-/** Estimated memory of a resident session: object, id, one segment, a few types. */
-const SESSION_BYTES = 600;
 
 export interface SessionRules {
   readonly gapMs: number;
   readonly allowedLatenessMs: number;
+  /** Also what session ids are hashed with in memory. */
+  readonly dedupKey: DedupKey;
 }
 
 export class Sessions {
   readonly #tenant: string;
   #rules: SessionRules;
   readonly #cold: StateReader;
-  readonly #resident = new Map<string, Session>();
-  readonly #due = new Map<number, Session[]>();
-  #dirty: Session[] = [];
-  #closedSinceSnapshot: Session[] = [];
+  readonly #table: SessionTable;
+  /** By minute: the first of a list through the table. */
+  readonly #due = new Map<number, number>();
+  readonly #dirty = new NumberList();
+  readonly #closedSinceSnapshot = new NumberList();
 
   constructor(tenant: string, rules: SessionRules, cold: StateReader) {
     this.#tenant = tenant;
     this.#rules = rules;
     this.#cold = cold;
+    this.#table = new SessionTable(rules.dedupKey);
   }
 
   changeRules(rules: SessionRules): void {
@@ -43,27 +48,36 @@ export class Sessions {
   }
 
   get residentCount(): number {
-    return this.#resident.size;
+    return this.#table.count;
   }
 
   get sizeBytes(): number {
-    return this.#resident.size * SESSION_BYTES;
+    return this.#table.sizeBytes + this.#dirty.sizeBytes + this.#closedSinceSnapshot.sizeBytes;
   }
 
   apply(sessionId: string, eventTimeMs: number, eventType: string, userId: string | undefined): void {
-    let session = this.#resident.get(sessionId);
-    if (session === undefined) {
-      session = this.#wake(sessionId) ?? new Session(sessionId);
-      this.#resident.set(session.id, session);
+    const table = this.#table;
+    let number = table.find(sessionId);
+    if (number === NO_SESSION) {
+      const cold = this.#wake(sessionId);
+      if (cold === undefined) {
+        number = table.begin(sessionId, eventTimeMs, eventType, userId);
+      } else {
+        number = table.add(cold);
+        table.apply(number, eventTimeMs, eventType, userId, this.#rules.gapMs);
+      }
+    } else {
+      table.apply(number, eventTimeMs, eventType, userId, this.#rules.gapMs);
     }
-    if (!session.dirty) this.#dirty.push(session);
-    session.apply(eventTimeMs, eventType, userId, this.#rules.gapMs);
+    this.#markDirty(number);
     // Once on the wheel, a session stays at its minute until that comes up; then it moves to where its end is by then.
-    if (!session.watched) this.#watch(session);
+    if (!table.isWatched(number)) this.#watch(number);
   }
 
+  /** The session as it is now, to be read only. */
   find(sessionId: string): Session | undefined {
-    return this.#resident.get(sessionId) ?? this.#wake(sessionId);
+    const number = this.#table.find(sessionId);
+    return number === NO_SESSION ? this.#wake(sessionId) : this.#table.session(number);
   }
 
   /**
@@ -71,18 +85,24 @@ export class Sessions {
    * alone, not from when they came onto the wheel: after a restore that is another time.
    */
   close(watermarkMs: number): void {
+    const table = this.#table;
     const passed = floorTo(watermarkMs - this.#rules.gapMs, MINUTE_MS);
-    const closed: Session[] = [];
-    for (const [minute, sessions] of this.#due) {
+    const changed: { readonly id: string; readonly number: number }[] = [];
+    for (const [minute, first] of this.#due) {
       if (minute >= passed) continue;
       this.#due.delete(minute);
-      for (const session of sessions) {
-        if (floorTo(session.endMs, MINUTE_MS) >= passed) this.#watch(session);
-        else closed.push(session);
+      for (let number = first; number !== NO_SESSION;) {
+        const next = table.next(number);
+        if (floorTo(table.endMs(number), MINUTE_MS) >= passed) this.#watch(number);
+        else {
+          table.setWatched(number, false);
+          if (!table.isDirty(number)) changed.push({ id: table.id(number), number });
+        }
+        number = next;
       }
     }
-    closed.sort((a, b) => (a.id < b.id ? -1 : 1));
-    for (const session of closed) this.#markClosed(session);
+    changed.sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const { number } of changed) this.#markDirty(number);
   }
 
   /**
@@ -90,30 +110,26 @@ export class Sessions {
    * Each written session also gets the next number of the change feed, by which the warehouse writer finds it.
    */
   snapshot(feed: ChangeFeed, writes: StateWrite[]): void {
-    for (const session of this.#closedSinceSnapshot) {
-      if (!session.dirty && !session.watched) this.#resident.delete(session.id);
+    const table = this.#table;
+    for (const number of this.#closedSinceSnapshot.take()) {
+      if (!table.isDirty(number) && !table.isWatched(number)) table.remove(number);
     }
-    this.#closedSinceSnapshot = [];
-    for (const session of this.#dirty) {
-      session.settle();
-      session.dirty = false;
-      session.changeSeq = feed.move(session.changeSeq, [this.#tenant, session.id], writes);
-      const key = [this.#tenant, session.id];
-      writes.push({ table: SESSIONS, key, value: session.encode() });
-      writes.push({ table: OPEN, key, value: session.watched ? new Uint8Array(0) : undefined });
+    for (const number of this.#dirty.take()) {
+      const key = [this.#tenant, table.id(number)];
+      const changeSeq = feed.move(table.changeSeq(number), key, writes);
+      table.setDirty(number, false);
+      writes.push({ table: SESSIONS, key, value: table.encode(number, changeSeq) });
+      const isWatched = table.isWatched(number);
+      writes.push({ table: OPEN, key, value: isWatched ? new Uint8Array(0) : undefined });
       // Its write is not committed yet: it may go with the next snapshot.
-      if (!session.watched) this.#closedSinceSnapshot.push(session);
+      if (!isWatched) this.#closedSinceSnapshot.push(number);
     }
-    this.#dirty = [];
   }
 
   restore(): void {
     for (const { key } of this.#cold.range(OPEN, [this.#tenant], [`${this.#tenant}\0`])) {
-      const sessionId = String(key[1]);
-      const session = this.#wake(sessionId);
-      if (session === undefined) continue;
-      this.#resident.set(sessionId, session);
-      this.#watch(session);
+      const session = this.#wake(String(key[1]));
+      if (session !== undefined) this.#watch(this.#table.add(session));
     }
   }
 
@@ -122,18 +138,16 @@ export class Sessions {
     return bytes === undefined ? undefined : Session.decode(bytes);
   }
 
-  #watch(session: Session): void {
-    session.watched = true;
-    const minute = floorTo(session.endMs, MINUTE_MS);
-    const sessions = this.#due.get(minute);
-    if (sessions === undefined) this.#due.set(minute, [session]);
-    else sessions.push(session);
+  #watch(number: number): void {
+    this.#table.setWatched(number, true);
+    const minute = floorTo(this.#table.endMs(number), MINUTE_MS);
+    this.#table.setNext(number, this.#due.get(minute) ?? NO_SESSION);
+    this.#due.set(minute, number);
   }
 
-  #markClosed(session: Session): void {
-    session.watched = false;
-    if (session.dirty) return;
-    session.dirty = true;
-    this.#dirty.push(session);
+  #markDirty(number: number): void {
+    if (this.#table.isDirty(number)) return;
+    this.#table.setDirty(number, true);
+    this.#dirty.push(number);
   }
 }

@@ -1,0 +1,458 @@
+/**
+ * The sessions in memory as numbers in flat memory: 80 bytes each, one piece for the texts of its id and user, and one for the
+ * types past the second. An event touches the place in the index, the record and the texts; a `Session` object, found by text in
+ * a Map, is a dozen pieces of memory, all of which the garbage collector goes through (885 bytes against about 150, and half the
+ * time of a session where there are a million: `npm run bench -- memory`, `npm run bench -- scale --micro`).
+ *
+ * A record holds a plain session: one segment, few types, stored as it is or not at all. That is what nearly all are. What does
+ * not fit becomes a `Session` object under its number, and stays one while it is in memory. Which form it is shows in memory and
+ * speed only: the session is the one that `Session` would be (`test/actors/session-table.property.test.ts`).
+ *
+ *   index: hash -> number    record: start end userAt changeSeq | texts lengths next flags events types hash | two types
+ *                                                                    |                                  |
+ *   blocks:                                                     [id, user]              [number count, number count...]
+ */
+import { assert } from "../protocol/assert.ts";
+import type { DedupKey } from "./deduplicate.ts";
+import { NumberIndex } from "./number-index.ts";
+import { PagedWords } from "./paged-words.ts";
+import { Session, type PlainSession } from "./session.ts";
+import { equalsLoaded, hashLoaded, loadText, storedText, storeLoaded, wordsOf } from "./text-words.ts";
+import { TypeNumbers } from "./type-numbers.ts";
+import { lengthOf, offsetIn, WordBlocks } from "./word-blocks.ts";
+
+export const NO_SESSION = -1;
+
+const RECORD_WORDS = 20;
+const PAGE_BITS = 10;
+const PAGE_RECORDS = 1 << PAGE_BITS;
+const FIRST_RECORDS = 4;
+
+// Floats, by pair of words.
+const START = 0;
+const END = 1;
+const USER_AT = 2;
+const CHANGE_SEQ = 3;
+// Words.
+const TEXTS = 8;
+/** Bytes of the id, and of the user in the high half. */
+const LENGTHS = 9;
+/** The next one of the same list: of a minute of the wheel, or of free records. */
+const NEXT = 10;
+const FLAGS = 11;
+const EVENTS = 12;
+/** The piece with the types that have no room here; meaningless when there is none. */
+const MORE_TYPES = 13;
+const HASH = 14;
+const TYPES = 16;
+
+const DIRTY = 1;
+const WATCHED = 2;
+const HAS_USER = 4;
+/** Its only segment is in the store, with the start that it has now. */
+const STORED = 8;
+/** Not plain: all but texts, flags and end are in an object. */
+const WHOLE = 16;
+/** How many types it has stands above the flags. */
+const TYPE_COUNT_SHIFT = 8;
+const ONE_TYPE = 1 << TYPE_COUNT_SHIFT;
+
+const TYPES_HERE = 2;
+const TYPES_MAX = 16;
+const EVENTS_MAX = 0x7fff_ffff;
+/** Estimated memory of a session that is an object. */
+const WHOLE_BYTES = 800;
+
+export class SessionTable {
+  readonly #key: DedupKey;
+  readonly #index = new NumberIndex();
+  readonly #records = new PagedWords(PAGE_RECORDS * RECORD_WORDS, FIRST_RECORDS * RECORD_WORDS);
+  readonly #blocks = new WordBlocks();
+  readonly #types = new TypeNumbers();
+  readonly #whole = new Map<number, Session>();
+  #end = 0;
+  #free = NO_SESSION;
+
+  constructor(key: DedupKey) {
+    this.#key = key;
+  }
+
+  get count(): number {
+    return this.#index.count;
+  }
+
+  get wholeCount(): number {
+    return this.#whole.size;
+  }
+
+  get typeCount(): number {
+    return this.#types.count;
+  }
+
+  get sizeBytes(): number {
+    return this.#index.sizeBytes + this.#records.sizeBytes + this.#blocks.sizeBytes + this.#whole.size * WHOLE_BYTES;
+  }
+
+  /** The number of the session; `NO_SESSION` when it is not in memory. */
+  find(id: string): number {
+    const lengthBytes = loadText(id);
+    const hash = hashLoaded(this.#key, lengthBytes);
+    const index = this.#index;
+    for (let place = index.first(hash); place !== -1; place = index.next(place, hash)) {
+      const number = index.numberAt(place);
+      const record = this.#record(number);
+      const at = wordIn(number);
+      if (((record[at + LENGTHS] as number) & 0xffff) !== lengthBytes) continue;
+      const texts = record[at + TEXTS] as number;
+      if (equalsLoaded(this.#blocks.page(texts), offsetIn(texts), lengthBytes)) return number;
+    }
+    return NO_SESSION;
+  }
+
+  /** A new session with its first event. */
+  begin(id: string, eventTimeMs: number, eventType: string, userId: string | undefined): number {
+    const number = this.#newRecord(id);
+    const record = this.#record(number);
+    const floats = this.#floats(number);
+    const pair = pairIn(number);
+    floats[pair + START] = floats[pair + END] = eventTimeMs;
+    record[wordIn(number) + EVENTS] = 1;
+    this.#addType(number, eventType, 1);
+    if (userId !== undefined) this.#takeUser(number, eventTimeMs, userId);
+    return number;
+  }
+
+  /** A session as it was in the store. */
+  add(session: Session): number {
+    const number = this.#newRecord(session.id);
+    const { plain } = session;
+    if (plain !== undefined && plain.types.size <= TYPES_MAX && plain.events < EVENTS_MAX) this.#fill(number, plain);
+    else this.#makeWhole(number, session);
+    return number;
+  }
+
+  apply(number: number, eventTimeMs: number, eventType: string, userId: string | undefined, gapMs: number): void {
+    if (!this.#applyPlain(number, eventTimeMs, eventType, gapMs)) {
+      const session = this.#whole.get(number) ?? this.#makeWhole(number, this.session(number));
+      session.apply(eventTimeMs, eventType, userId, gapMs);
+      this.#floats(number)[pairIn(number) + END] = session.endMs;
+    } else if (userId !== undefined) {
+      this.#takeUser(number, eventTimeMs, userId);
+    }
+  }
+
+  /** All but the user; false when the session would not be plain afterwards, and then nothing has changed. */
+  #applyPlain(number: number, eventTimeMs: number, eventType: string, gapMs: number): boolean {
+    const record = this.#record(number);
+    const at = wordIn(number);
+    const flags = record[at + FLAGS] as number;
+    if ((flags & WHOLE) !== 0) return false;
+    const floats = this.#floats(number);
+    const pair = pairIn(number);
+    const startMs = floats[pair + START] as number;
+    const endMs = floats[pair + END] as number;
+    if (eventTimeMs > endMs + gapMs || eventTimeMs < startMs - gapMs) return false;
+    if (eventTimeMs < startMs && (flags & STORED) !== 0) return false;
+    const events = record[at + EVENTS] as number;
+    if (events === EVENTS_MAX || !this.#countType(number, record, at, eventType)) return false;
+    record[at + EVENTS] = events + 1;
+    if (eventTimeMs > endMs) floats[pair + END] = eventTimeMs;
+    if (eventTimeMs < startMs) floats[pair + START] = eventTimeMs;
+    return true;
+  }
+
+  /** False: there are too many other types. */
+  #countType(number: number, record: Int32Array, at: number, eventType: string): boolean {
+    const type = this.#types.find(eventType);
+    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
+    const here = Math.min(count, TYPES_HERE);
+    for (let place = at + TYPES; place < at + TYPES + 2 * here; place += 2) {
+      if (record[place] !== type) continue;
+      record[place + 1] = (record[place + 1] as number) + 1;
+      return true;
+    }
+    if (count > TYPES_HERE) {
+      const more = record[at + MORE_TYPES] as number;
+      const page = this.#blocks.page(more);
+      const from = offsetIn(more);
+      for (let place = from; place < from + 2 * (count - TYPES_HERE); place += 2) {
+        if (page[place] !== type) continue;
+        page[place + 1] = (page[place + 1] as number) + 1;
+        return true;
+      }
+    }
+    if (count === TYPES_MAX) return false;
+    this.#addType(number, eventType, 1);
+    return true;
+  }
+
+  /** A type that the session does not have yet. */
+  #addType(number: number, eventType: string, events: number): void {
+    const record = this.#record(number);
+    const at = wordIn(number);
+    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
+    record[at + FLAGS] = (record[at + FLAGS] as number) + ONE_TYPE;
+    let page = record;
+    let place = at + TYPES + 2 * count;
+    if (count >= TYPES_HERE) {
+      const more = this.#roomForType(record, at, count - TYPES_HERE);
+      page = this.#blocks.page(more);
+      place = offsetIn(more) + 2 * (count - TYPES_HERE);
+    }
+    page[place] = this.#types.hold(eventType);
+    page[place + 1] = events;
+  }
+
+  /** The piece with `count` types, and with room for one more. */
+  #roomForType(record: Int32Array, at: number, count: number): number {
+    const more = record[at + MORE_TYPES] as number;
+    const words = wordsForTypes(count + 1);
+    if (count > 0 && words === wordsForTypes(count)) return more;
+    const grown = this.#blocks.take(words);
+    record[at + MORE_TYPES] = grown;
+    if (count === 0) return grown;
+    const from = this.#blocks.page(more);
+    const to = this.#blocks.page(grown);
+    for (let word = 0; word < 2 * count; word++) to[offsetIn(grown) + word] = from[offsetIn(more) + word] as number;
+    this.#blocks.giveBack(more, wordsForTypes(count));
+    return grown;
+  }
+
+  /** As `Session` does it: the user of the latest event that names one; of two at the same time the greater text. */
+  #takeUser(number: number, eventTimeMs: number, userId: string): void {
+    const record = this.#record(number);
+    const at = wordIn(number);
+    const floats = this.#floats(number);
+    const pair = pairIn(number);
+    const hasUser = ((record[at + FLAGS] as number) & HAS_USER) !== 0;
+    const userAtMs = floats[pair + USER_AT] as number;
+    if (hasUser && eventTimeMs < userAtMs) return;
+    const lengthBytes = loadText(userId);
+    const lengths = record[at + LENGTHS] as number;
+    const texts = record[at + TEXTS] as number;
+    const userPlace = offsetIn(texts) + wordsOf(lengths & 0xffff);
+    const isSame = hasUser && lengths >>> 16 === lengthBytes && equalsLoaded(this.#blocks.page(texts), userPlace, lengthBytes);
+    if (!isSame) {
+      if (hasUser && eventTimeMs === userAtMs && userId <= (this.#userId(record, at) ?? "")) return;
+      this.#storeUser(record, at, lengthBytes);
+    }
+    floats[pair + USER_AT] = eventTimeMs;
+  }
+
+  /** Puts the loaded text behind the id, in another piece of memory when it needs one of another length. */
+  #storeUser(record: Int32Array, at: number, lengthBytes: number): void {
+    const lengths = record[at + LENGTHS] as number;
+    const idWords = wordsOf(lengths & 0xffff);
+    const before = idWords + wordsOf(lengths >>> 16);
+    const after = idWords + wordsOf(lengthBytes);
+    let texts = record[at + TEXTS] as number;
+    if (lengthOf(before) !== lengthOf(after)) {
+      const moved = this.#blocks.take(after);
+      const from = this.#blocks.page(texts);
+      const to = this.#blocks.page(moved);
+      for (let word = 0; word < idWords; word++) to[offsetIn(moved) + word] = from[offsetIn(texts) + word] as number;
+      this.#blocks.giveBack(texts, before);
+      record[at + TEXTS] = texts = moved;
+    }
+    storeLoaded(this.#blocks.page(texts), offsetIn(texts) + idWords, lengthBytes);
+    record[at + LENGTHS] = (lengths & 0xffff) | (lengthBytes << 16);
+    record[at + FLAGS] = (record[at + FLAGS] as number) | HAS_USER;
+  }
+
+  /** The session as an object: for one that is plain a copy as of now. */
+  session(number: number): Session {
+    const whole = this.#whole.get(number);
+    if (whole !== undefined) return whole;
+    const record = this.#record(number);
+    const at = wordIn(number);
+    const floats = this.#floats(number);
+    const pair = pairIn(number);
+    const types = new Map<string, number>();
+    this.#eachType(record, at, (type, count) => types.set(this.#types.text(type), count));
+    return Session.ofPlain({
+      id: this.id(number),
+      userId: this.#userId(record, at),
+      userAtMs: floats[pair + USER_AT] as number,
+      startMs: floats[pair + START] as number,
+      endMs: floats[pair + END] as number,
+      events: record[at + EVENTS] as number,
+      types,
+      isStored: ((record[at + FLAGS] as number) & STORED) !== 0,
+      changeSeq: this.changeSeq(number),
+    });
+  }
+
+  id(number: number): string {
+    const record = this.#record(number);
+    const at = wordIn(number);
+    const texts = record[at + TEXTS] as number;
+    return storedText(this.#blocks.page(texts), offsetIn(texts), (record[at + LENGTHS] as number) & 0xffff);
+  }
+
+  endMs(number: number): number {
+    return this.#floats(number)[pairIn(number) + END] as number;
+  }
+
+  changeSeq(number: number): number {
+    return this.#floats(number)[pairIn(number) + CHANGE_SEQ] as number;
+  }
+
+  isDirty(number: number): boolean {
+    return this.#hasFlag(number, DIRTY);
+  }
+
+  isWatched(number: number): boolean {
+    return this.#hasFlag(number, WATCHED);
+  }
+
+  setDirty(number: number, isDirty: boolean): void {
+    this.#setFlag(number, DIRTY, isDirty);
+  }
+
+  setWatched(number: number, isWatched: boolean): void {
+    this.#setFlag(number, WATCHED, isWatched);
+  }
+
+  /** For lists of sessions that each is in at most one of. */
+  next(number: number): number {
+    return this.#record(number)[wordIn(number) + NEXT] as number;
+  }
+
+  setNext(number: number, next: number): void {
+    this.#record(number)[wordIn(number) + NEXT] = next;
+  }
+
+  /** The session as bytes for the store, in which it will be the change `changeSeq`. */
+  encode(number: number, changeSeq: number): Uint8Array {
+    this.#floats(number)[pairIn(number) + CHANGE_SEQ] = changeSeq;
+    const session = this.session(number);
+    session.settle();
+    session.changeSeq = changeSeq;
+    if (!this.#hasFlag(number, WHOLE)) this.#setFlag(number, STORED, true);
+    return session.encode();
+  }
+
+  /** Its number is another session's from now on. */
+  remove(number: number): void {
+    const record = this.#record(number);
+    const at = wordIn(number);
+    if (!this.#whole.delete(number)) this.#letTypesGo(record, at);
+    const lengths = record[at + LENGTHS] as number;
+    this.#blocks.giveBack(record[at + TEXTS] as number, wordsOf(lengths & 0xffff) + wordsOf(lengths >>> 16));
+    this.#index.remove(record[at + HASH] as number, number);
+    record[at + NEXT] = this.#free;
+    this.#free = number;
+  }
+
+  #newRecord(id: string): number {
+    const lengthBytes = loadText(id);
+    const hash = hashLoaded(this.#key, lengthBytes);
+    const number = this.#freeNumber();
+    const record = this.#record(number);
+    const at = wordIn(number);
+    record.fill(0, at, at + RECORD_WORDS);
+    const texts = this.#blocks.take(wordsOf(lengthBytes));
+    storeLoaded(this.#blocks.page(texts), offsetIn(texts), lengthBytes);
+    record[at + TEXTS] = texts;
+    record[at + LENGTHS] = lengthBytes;
+    record[at + HASH] = hash;
+    this.#index.add(hash, number);
+    return number;
+  }
+
+  #freeNumber(): number {
+    const number = this.#free;
+    if (number !== NO_SESSION) {
+      this.#free = this.next(number);
+      return number;
+    }
+    this.#records.reserve((this.#end + 1) * RECORD_WORDS);
+    return this.#end++;
+  }
+
+  #fill(number: number, plain: PlainSession): void {
+    const record = this.#record(number);
+    const floats = this.#floats(number);
+    const pair = pairIn(number);
+    floats[pair + START] = plain.startMs;
+    floats[pair + END] = plain.endMs;
+    floats[pair + CHANGE_SEQ] = plain.changeSeq;
+    record[wordIn(number) + EVENTS] = plain.events;
+    this.#setFlag(number, STORED, plain.isStored);
+    for (const [type, count] of plain.types) this.#addType(number, type, count);
+    if (plain.userId !== undefined) this.#takeUser(number, plain.userAtMs, plain.userId);
+  }
+
+  #makeWhole(number: number, session: Session): Session {
+    assert(!this.#whole.has(number), "a session becomes an object once");
+    const record = this.#record(number);
+    const at = wordIn(number);
+    this.#letTypesGo(record, at);
+    this.#setFlag(number, WHOLE, true);
+    const floats = this.#floats(number);
+    floats[pairIn(number) + END] = session.endMs;
+    floats[pairIn(number) + CHANGE_SEQ] = session.changeSeq;
+    this.#whole.set(number, session);
+    return session;
+  }
+
+  #letTypesGo(record: Int32Array, at: number): void {
+    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
+    this.#eachType(record, at, (type) => this.#types.letGo(type));
+    if (count > TYPES_HERE) this.#blocks.giveBack(record[at + MORE_TYPES] as number, wordsForTypes(count - TYPES_HERE));
+    record[at + FLAGS] = (record[at + FLAGS] as number) & (ONE_TYPE - 1);
+  }
+
+  #eachType(record: Int32Array, at: number, take: (type: number, count: number) => void): void {
+    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
+    const more = record[at + MORE_TYPES] as number;
+    for (let index = 0; index < count; index++) {
+      const isHere = index < TYPES_HERE;
+      const page = isHere ? record : this.#blocks.page(more);
+      const place = isHere ? at + TYPES + 2 * index : offsetIn(more) + 2 * (index - TYPES_HERE);
+      take(page[place] as number, page[place + 1] as number);
+    }
+  }
+
+  #userId(record: Int32Array, at: number): string | undefined {
+    if (((record[at + FLAGS] as number) & HAS_USER) === 0) return undefined;
+    const lengths = record[at + LENGTHS] as number;
+    const texts = record[at + TEXTS] as number;
+    return storedText(this.#blocks.page(texts), offsetIn(texts) + wordsOf(lengths & 0xffff), lengths >>> 16);
+  }
+
+  #hasFlag(number: number, flag: number): boolean {
+    return ((this.#record(number)[wordIn(number) + FLAGS] as number) & flag) !== 0;
+  }
+
+  #setFlag(number: number, flag: number, isSet: boolean): void {
+    const record = this.#record(number);
+    const at = wordIn(number) + FLAGS;
+    const flags = record[at] as number;
+    record[at] = isSet ? flags | flag : flags & ~flag;
+  }
+
+  /** The page that holds the record, from `wordIn(number)` on. Callers stay inside what `reserve` has made. */
+  #record(number: number): Int32Array {
+    return this.#records.ints[number >>> PAGE_BITS] as Int32Array;
+  }
+
+  #floats(number: number): Float64Array {
+    return this.#records.floats[number >>> PAGE_BITS] as Float64Array;
+  }
+}
+
+function wordIn(number: number): number {
+  return (number & (PAGE_RECORDS - 1)) * RECORD_WORDS;
+}
+
+function pairIn(number: number): number {
+  return (number & (PAGE_RECORDS - 1)) * (RECORD_WORDS / 2);
+}
+
+/** A piece grows by some types at a time, for it moves each time. */
+function wordsForTypes(count: number): number {
+  if (count <= 2) return 4;
+  if (count <= 4) return 8;
+  return count <= 8 ? 16 : 2 * (TYPES_MAX - TYPES_HERE);
+}
