@@ -16,6 +16,7 @@ import { assert } from "../protocol/assert.ts";
 import type { DedupKey } from "./deduplicate.ts";
 import { NumberIndex } from "./number-index.ts";
 import { PagedWords } from "./paged-words.ts";
+import { RecentNumbers } from "./recent-numbers.ts";
 import { Session, type PlainSession } from "./session.ts";
 import { equalsLoaded, hashLoaded, loadText, storedText, storeLoaded, wordsOf } from "./text-words.ts";
 import { TypeNumbers } from "./type-numbers.ts";
@@ -69,6 +70,7 @@ export class SessionTable {
   readonly #records = new PagedWords(PAGE_RECORDS * RECORD_WORDS, FIRST_RECORDS * RECORD_WORDS);
   readonly #blocks = new WordBlocks();
   readonly #types = new TypeNumbers();
+  readonly #recent = new RecentNumbers();
   readonly #whole = new Map<number, Session>();
   #end = 0;
   #free = NO_SESSION;
@@ -90,11 +92,17 @@ export class SessionTable {
   }
 
   get sizeBytes(): number {
-    return this.#index.sizeBytes + this.#records.sizeBytes + this.#blocks.sizeBytes + this.#whole.size * WHOLE_BYTES;
+    const flatBytes = this.#index.sizeBytes + this.#records.sizeBytes + this.#blocks.sizeBytes + this.#recent.sizeBytes;
+    return flatBytes + this.#whole.size * WHOLE_BYTES;
   }
 
   /** The number of the session; `NO_SESSION` when it is not in memory. */
   find(id: string): number {
+    const recent = this.#recent.find(id);
+    return recent === NO_SESSION ? this.#lookUp(id) : recent;
+  }
+
+  #lookUp(id: string): number {
     const lengthBytes = loadText(id);
     const hash = hashLoaded(this.#key, lengthBytes);
     const index = this.#index;
@@ -104,7 +112,10 @@ export class SessionTable {
       const at = wordIn(number);
       if (((record[at + LENGTHS] as number) & 0xffff) !== lengthBytes) continue;
       const texts = record[at + TEXTS] as number;
-      if (equalsLoaded(this.#blocks.page(texts), offsetIn(texts), lengthBytes)) return number;
+      if (!equalsLoaded(this.#blocks.page(texts), offsetIn(texts), lengthBytes)) continue;
+      // Only ASCII: what is forgotten is made from bytes, and must be this very text.
+      if (lengthBytes === id.length) this.#recent.note(id, number);
+      return number;
     }
     return NO_SESSION;
   }
@@ -334,6 +345,7 @@ export class SessionTable {
 
   /** Its number is another session's from now on. */
   remove(number: number): void {
+    this.#recent.forget(this.id(number));
     const record = this.#record(number);
     const at = wordIn(number);
     if (!this.#whole.delete(number)) this.#letTypesGo(record, at);
@@ -357,6 +369,7 @@ export class SessionTable {
     record[at + LENGTHS] = lengthBytes;
     record[at + HASH] = hash;
     this.#index.add(hash, number);
+    this.#recent.sizeFor(this.count);
     return number;
   }
 
