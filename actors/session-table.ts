@@ -96,6 +96,11 @@ export class SessionTable {
     return flatBytes + this.#whole.size * WHOLE_BYTES;
   }
 
+  /** Most of the memory is free: a table of what is left would be much smaller. */
+  get isSparse(): boolean {
+    return this.#end > 4 * PAGE_RECORDS && this.count * 4 < this.#end;
+  }
+
   /** The number of the session; `NO_SESSION` when it is not in memory. */
   find(id: string): number {
     const recent = this.#recent.find(id);

@@ -6,7 +6,10 @@
  * `due` is a wheel by minute of last event: a session is looked at again when its minute is more than the gap behind, and is
  * on it ("watched", and in the table `open-sessions`) from its first event until then. Only one that is off it may become cold:
  * the wheel would close a copy that has been left behind.
+ *
+ * In here a session is a number in the flat table (`session-table.ts`); the wheel's lists go through the table too.
  */
+import { assert } from "../protocol/assert.ts";
 import { MINUTE_MS } from "../protocol/windows.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { StateReader, StateWrite } from "./effects.ts";
@@ -30,7 +33,7 @@ export class Sessions {
   readonly #tenant: string;
   #rules: SessionRules;
   readonly #cold: StateReader;
-  readonly #table: SessionTable;
+  #table: SessionTable;
   /** By minute: the first of a list through the table. */
   readonly #due = new Map<number, number>();
   readonly #dirty = new NumberList();
@@ -124,6 +127,26 @@ export class Sessions {
       // Its write is not committed yet: it may go with the next snapshot.
       if (!isWatched) this.#closedSinceSnapshot.push(number);
     }
+    if (table.isSparse) this.#moveToSmallerTable();
+  }
+
+  /** After a snapshot: none is dirty, and each is on the wheel or closed since the one before. */
+  #moveToSmallerTable(): void {
+    const before = this.#table;
+    const table = new SessionTable(this.#rules.dedupKey);
+    for (const [minute, first] of this.#due) {
+      let last = NO_SESSION;
+      for (let number = first; number !== NO_SESSION; number = before.next(number)) {
+        const moved = table.add(before.session(number));
+        table.setWatched(moved, true);
+        table.setNext(moved, last);
+        last = moved;
+      }
+      this.#due.set(minute, last);
+    }
+    for (const number of this.#closedSinceSnapshot.take()) this.#closedSinceSnapshot.push(table.add(before.session(number)));
+    assert(table.count === before.count, "a session was lost on the way to a smaller table");
+    this.#table = table;
   }
 
   restore(): void {

@@ -143,3 +143,36 @@ test("sessions close in one order, whenever they came onto the wheel", () => {
   };
   assert.deepEqual(close(["a", "b", "c"]), close(["c", "a", "b"]));
 });
+
+test("memory of many sessions goes back when few are left, and those go on as if nothing had been", async () => {
+  const [many, few] = [new Fixture(), new Fixture()];
+  const kept = ["open", "closed late", "woken", "of two visits"];
+  const both = (id: string, timeMs: number): void => {
+    for (const { sessions } of [many, few]) sessions.apply(id, timeMs, "click", `user of ${id}`);
+  };
+  for (let number = 0; number < 10_000; number++) many.sessions.apply(`session-${number}`, BASE_MS, "view", "u");
+  both("of two visits", BASE_MS);
+  const fullBytes = many.sessions.sizeBytes;
+  const step = async (watermarkMs: number): Promise<void> => {
+    for (const each of [many, few]) {
+      each.sessions.close(watermarkMs);
+      await each.commit();
+    }
+  };
+  await step(BASE_MS);
+  for (const id of kept) both(id, AFTER_GAP_MS);
+  await step(AFTER_GAP_MS);
+  both("closed late", AFTER_GAP_MS + MINUTE_MS);
+  await step(AFTER_GAP_MS);
+  assert.equal(many.sessions.residentCount, kept.length);
+  assert.ok(many.sessions.sizeBytes < fullBytes / 20, `${many.sessions.sizeBytes} of ${fullBytes} bytes`);
+  both("closed late", AFTER_GAP_MS + 2 * MINUTE_MS);
+  for (const afterMs of [0, 4 * MINUTE_MS, 4 * MINUTE_MS, 4 * MINUTE_MS]) {
+    await step(AFTER_GAP_MS + rules.gapMs + afterMs);
+    for (const id of kept) assert.deepEqual(many.sessions.find(id)?.segments, few.sessions.find(id)?.segments);
+    assert.equal(many.sessions.residentCount, few.sessions.residentCount);
+    const open = many.openInStore.filter((id) => kept.includes(id));
+    assert.deepEqual(open, few.openInStore);
+  }
+  assert.equal(many.sessions.residentCount, 0);
+});
