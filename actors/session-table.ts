@@ -1,8 +1,8 @@
 /**
  * The sessions in memory as numbers in flat memory: 80 bytes each, one piece for the texts of its id and user, and one for the
  * types past the second. An event touches the place in the index, the record and the texts; a `Session` object, found by text in
- * a Map, is a dozen pieces of memory, all of which the garbage collector goes through (885 bytes against about 150, and half the
- * time of a session where there are a million: `npm run bench -- memory`, `npm run bench -- scale --micro`).
+ * a Map, is a dozen pieces of memory, all of which the garbage collector goes through (887 bytes against 146, and half the
+ * time of an event where there are a million: `npm run bench -- memory`, `npm run bench -- scale --micro`).
  *
  * A record holds a plain session: one segment, few types, stored as it is or not at all. That is what nearly all are. What does
  * not fit becomes a `Session` object under its number, and stays one while it is in memory. Which form it is shows in memory and

@@ -2,6 +2,7 @@
  * The session actor: what one session did, as separate visits ("segments") with more than `gapMs` between them.
  * Segments depend on the set of events only, never on their order: an event joins every segment that it is within the gap
  * of, and may so merge two. A closed session reopens when a late event moves its end.
+ * In memory most sessions are records of `session-table.ts` instead, which must equal this one.
  *
  *   events   x  x x        x         gap = 30 min
  *   segments [------]      [x]       a late event in between within the gap of both: [----------------]
