@@ -116,12 +116,16 @@ function versions(): Record<string, string> {
   return { node, v8, ...manifest.dependencies };
 }
 
-/** `+changes` when the tree differs from the commit; `unknown` outside a git clone. */
+/** What benches themselves write. */
+const notCode = [":!bench/results", ":!docs/benchmarks", ":!docs/benchmarks.md"];
+
+/** `+changes` when the code differs from the commit; `unknown` outside a git clone. */
 function commit(): string {
   const git = (...args: string[]): string =>
     execFileSync("git", args, { cwd: projectRoot, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   try {
-    return git("rev-parse", "--short=12", "HEAD") + (git("status", "--porcelain") === "" ? "" : "+changes");
+    const isClean = git("status", "--porcelain", "--", ".", ...notCode) === "";
+    return git("rev-parse", "--short=12", "HEAD") + (isClean ? "" : "+changes");
   } catch {
     return "unknown";
   }
