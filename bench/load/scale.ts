@@ -78,7 +78,7 @@ export async function scale(options: BenchOptions, progress: (line: string) => v
     }
   }
   const { rounds, frames } = size;
-  return reportOf(isMicro ? "scale-micro" : "scale", { rounds, frames, ...size.base }, results, {}, answers);
+  return reportOf("scale", { rounds, frames, ...size.base }, results, {}, answers);
 }
 
 /** The smallest point of the round is 1. */
