@@ -83,7 +83,7 @@ const settings = {
   data: text("must be a folder").default("./data").meta({
     description: "The folder of journals, state and keys. A disk with fast fdatasync makes acks fast",
   }),
-  partitions: integer(1, 1_000)
+  partitions: integer(1, 200)
     .default(() => Math.max(4, 2 * availableParallelism()))
     .meta({
       description:

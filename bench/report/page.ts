@@ -45,7 +45,10 @@ export async function renderPage(reports: ReadonlyMap<string, SavedReport>): Pro
 function sectionOf(name: string, report: SavedReport, links: readonly string[]): string {
   const { title, text } = introductionOf(name);
   const variant = report.command.includes("--questdb") ? ", with QuestDB" : "";
-  const busy = report.loadBefore > BUSY ? `, **busy with other things: load ${report.loadBefore.toFixed(1)} before**` : "";
+  const busy =
+    report.loadBefore > BUSY
+      ? `, **load average ${report.loadBefore.toFixed(1)} before it**: other work, or a bench that had just ended`
+      : "";
   const { cpu, cores, memoryGiB, system, ...others } = report.machine;
   const machine = [`${cores} cores of ${cpu}`, `${memoryGiB} GiB`, system, ...Object.values(others)].join(", ");
   return [

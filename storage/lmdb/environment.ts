@@ -17,7 +17,12 @@ import { isWhole } from "./whole-file.ts";
 
 export type ByteTable = RootDatabase<Uint8Array, Uint8Array>;
 
-const MAP_BYTES = 2 ** 40;
+/**
+ * How large an environment may become; so much address space it takes. A process has room for some dozens of TiB: a journal, of
+ * which there is one for each host, may need what the disk has, while there may be hundreds of stores.
+ */
+export const JOURNAL_MAP_BYTES = 2 ** 40;
+export const STORE_MAP_BYTES = 2 ** 38;
 /** Before every other key: journal keys have 8 bytes, keys of a store begin with 0x20. */
 const KIND_KEY = Uint8Array.of(0);
 
@@ -34,10 +39,10 @@ export function openEnvironment(path: string, kind: string, { readOnly = false }
 export function openEnvironmentOf(
   path: string,
   kinds: readonly [string, ...string[]],
-  { readOnly = false }: { readOnly?: boolean } = {},
+  { readOnly = false, mapBytes = JOURNAL_MAP_BYTES }: { readOnly?: boolean; mapBytes?: number } = {},
 ): { readonly table: ByteTable; readonly kind: string } {
   assertKept(path);
-  const table = openTable(path, readOnly);
+  const table = openTable(path, readOnly, mapBytes);
   const found = table.getBinary(KIND_KEY)?.toString();
   const kind = found ?? (readOnly ? undefined : kinds[0]);
   if (kind === undefined || !kinds.includes(kind)) {
@@ -76,7 +81,7 @@ export function environmentBytes(path: string): number {
   return statSync(dataFile(path)).size;
 }
 
-function openTable(path: string, readOnly: boolean): ByteTable {
+function openTable(path: string, readOnly: boolean, mapBytes: number): ByteTable {
   if (environmentExists(path) && !isWhole(dataFile(path))) {
     throw new WeirError("WEIR_START_DATA_UNUSABLE", `${dataFile(path)} is cut short.`);
   }
@@ -87,7 +92,7 @@ function openTable(path: string, readOnly: boolean): ByteTable {
       noSubdir: false,
       encoding: "binary",
       keyEncoding: "binary",
-      mapSize: MAP_BYTES,
+      mapSize: mapBytes,
       overlappingSync: false,
       eventTurnBatching: false,
       noMemInit: true,

@@ -97,6 +97,11 @@ test("another number of partitions than the data directory has: it keeps its own
   assert.deepEqual({ partitions: line?.partitions, setting: line?.setting }, { partitions: 2, setting: 3 });
 });
 
+test("as many partitions as the setting allows start in two threads, and count", { timeout: 120_000 }, async (t) => {
+  const server = await running(t, { hostThreads: 2, partitions: 200 });
+  await checkWorks(server, await server.newKey("shop"));
+});
+
 test("a data directory that a running server has: WEIR_START_DATA_IN_USE, and that server goes on", async (t) => {
   const server = await running(t);
   await failsToStart(t, { port: 0, data: server.data }, /^WEIR_START_DATA_IN_USE: .*\n.*--data/m);
