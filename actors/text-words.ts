@@ -51,7 +51,10 @@ export function wordsOf(lengthBytes: number): number {
   return (lengthBytes + 3) >> 2;
 }
 
-/** HalfSipHash-1-3 of the loaded text: without the key nobody can make ids that crowd in one place of a table. */
+/**
+ * HalfSipHash-1-3 of the loaded text: without the key nobody can make ids that crowd in one place of a table. The rounds are those
+ * of `fingerprint` (`deduplicate.ts`), written out here too: its 64 bits of a column's text would cost calls and a second half.
+ */
 export function hashLoaded(key: DedupKey, lengthBytes: number): number {
   let v0 = key.low | 0;
   let v1 = key.high | 0;

@@ -60,8 +60,8 @@ export class Mailbox {
     const shareBytes = tenants.length > 1 ? limits.turnBytesPerTenantMax : limits.turnBytesMax;
     const turn: Turn = { frames: [], bytes: 0 };
     for (const tenant of tenants) {
-      if (turn.frames.length >= framesMax || isFullTurn(turn.frames.length, turn.bytes)) break;
-      this.#takeFrom(tenant, turn, Math.min(turn.bytes + shareBytes, limits.turnBytesMax), framesMax);
+      if (!hasRoom(turn, framesMax)) break;
+      this.#takeFrom(tenant, turn, turn.bytes + shareBytes, framesMax);
     }
     return turn.frames;
   }
@@ -70,7 +70,7 @@ export class Mailbox {
   #takeFrom(tenant: TenantId, turn: Turn, untilBytes: number, framesMax: number): void {
     const queue = this.#queues.get(tenant);
     if (queue === undefined) return;
-    while (turn.bytes < untilBytes && turn.frames.length < framesMax && !isFullTurn(turn.frames.length, turn.bytes)) {
+    while (turn.bytes < untilBytes && hasRoom(turn, framesMax)) {
       const frame = queue.frames[queue.next];
       if (frame === undefined) break;
       queue.next++;
@@ -86,4 +86,8 @@ export class Mailbox {
       this.#queues.set(tenant, forget ? { frames: queue.frames.slice(queue.next), next: 0 } : queue);
     }
   }
+}
+
+function hasRoom({ frames, bytes }: Turn, framesMax: number): boolean {
+  return frames.length < framesMax && !isFullTurn(frames.length, bytes);
 }

@@ -27,16 +27,12 @@ export const STORE_MAP_BYTES = 2 ** 38;
 const KIND_KEY = Uint8Array.of(0);
 
 /**
- * Opens the environment in the folder, made when missing. `kind` names what it holds and its format, such as
- * `weir-journal/1`: WEIR_START_DATA_FORMAT when it holds something else, WEIR_START_DATA_UNUSABLE when it cannot be opened.
- * `readOnly` is for tools on a directory without a server: nothing of it changes but LMDB's lock file.
+ * Opens the environment in the folder, made when missing, and says which of `kinds` it is of; a new one is of the first. A kind
+ * names what it holds and its format, such as `weir-journal/1`: WEIR_START_DATA_FORMAT when it is of another one,
+ * WEIR_START_DATA_UNUSABLE when it cannot be opened. `readOnly` is for tools on a directory without a server: nothing of it
+ * changes but LMDB's lock file.
  */
-export function openEnvironment(path: string, kind: string, { readOnly = false }: { readOnly?: boolean } = {}): ByteTable {
-  return openEnvironmentOf(path, [kind], { readOnly }).table;
-}
-
-/** The same for one that may be of several kinds: which it is of. A new one is of the first. */
-export function openEnvironmentOf(
+export function openEnvironment(
   path: string,
   kinds: readonly [string, ...string[]],
   { readOnly = false, mapBytes = JOURNAL_MAP_BYTES }: { readOnly?: boolean; mapBytes?: number } = {},

@@ -12,7 +12,7 @@ import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { Journal, JournalEntry } from "../ports.ts";
-import { type ByteTable, environmentBytes, environmentExists, openEnvironmentOf, setKind } from "./environment.ts";
+import { type ByteTable, environmentBytes, environmentExists, openEnvironment, setKind } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
 import {
   BLOCK_BYTES_MAX,
@@ -62,7 +62,7 @@ export class LmdbJournal implements Journal {
 
   private constructor(path: string) {
     this.#path = path;
-    const { table, kind } = openEnvironmentOf(path, KINDS);
+    const { table, kind } = openEnvironment(path, KINDS);
     this.#table = table;
     this.#isPlain = kind === KIND_PLAIN;
     const { first, last } = readEnds(table);
@@ -254,7 +254,7 @@ export function journalExists(path: string): boolean {
 /** WEIR_START_DATA_UNUSABLE when there is no journal at the path yet. */
 export function openJournalReader(path: string, options: { readOnly?: boolean } = {}): JournalReader {
   if (!environmentExists(path)) throw new WeirError("WEIR_START_DATA_UNUSABLE", `${path} holds no journal.`);
-  return new JournalReader(openEnvironmentOf(path, KINDS, options).table);
+  return new JournalReader(openEnvironment(path, KINDS, options).table);
 }
 
 /**
@@ -268,7 +268,7 @@ export async function emptyJournal(path: string): Promise<number> {
   await reader.close();
   const draft = `${path}.empty`;
   rmSync(draft, { recursive: true, force: true });
-  const { table } = openEnvironmentOf(draft, KINDS);
+  const { table } = openEnvironment(draft, KINDS);
   await table.put(FIRST_KEY, Uint8Array.from(keyOf(last + 1)));
   await table.flushed;
   await table.close();

@@ -10,7 +10,7 @@ import { WeirError } from "../../protocol/error-codes.ts";
 import { seal, unseal } from "../checksum.ts";
 import type { Store, StoreEntry, StoreKey, StoreWrite } from "../ports.ts";
 import { checkKey, decodeKey, encodeKey, encodeKeyFast, tableEnd } from "../store-key.ts";
-import { type ByteTable, environmentBytes, environmentExists, openEnvironmentOf, STORE_MAP_BYTES } from "./environment.ts";
+import { type ByteTable, environmentBytes, environmentExists, openEnvironment, STORE_MAP_BYTES } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
 
 const KIND = "weir-store/2";
@@ -29,7 +29,7 @@ export class LmdbStore implements Store {
   private constructor(path: string, fresh: boolean, readOnly: boolean) {
     this.#path = path;
     this.#fresh = fresh;
-    const { table, kind } = openEnvironmentOf(path, [KIND, KIND_PLAIN], { readOnly, mapBytes: STORE_MAP_BYTES });
+    const { table, kind } = openEnvironment(path, [KIND, KIND_PLAIN], { readOnly, mapBytes: STORE_MAP_BYTES });
     this.#table = table;
     this.#isSealed = kind === KIND;
     this.#commits = new GroupCommit(this.#table, () => this.#fill());

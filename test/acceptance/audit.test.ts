@@ -185,7 +185,7 @@ test("a pane that is gone", async (t) => {
 /** Turns the first accepted verdict of the last or first record that has one into `duplicate`. */
 async function tamperJournal(path: string, from: "first" | "last"): Promise<void> {
   const directory = readDataDirectory(path);
-  const journal = openEnvironment(directory.hostPath(0), "weir-journal/1");
+  const { table: journal } = openEnvironment(directory.hostPath(0), ["weir-journal/1"]);
   const entries = [...journal.getRange({})].filter((entry) => entry.key.length === 8);
   const found = (from === "first" ? entries : entries.toReversed()).find(({ value }) => isFrame(value)) ?? assert.fail();
   const record = openRecord(found.value) as FrameRecord;

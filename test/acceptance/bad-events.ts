@@ -1,25 +1,14 @@
 /** Events for `bad-input.test.ts`: good ones, what is changed to make bad ones of them, and how JSON and answers show those. */
 import assert from "node:assert/strict";
 import { Packr } from "msgpackr";
+import { goodFields } from "../fuzz/corpus/event-bytes.ts";
 
 export type Event = Record<string, unknown>;
 
 let lastId = 0;
 /** A good event; all of one session, so that all share a partition and its watermark. */
 export function event(change: Event = {}): Event {
-  return {
-    eventId: `e-${++lastId}`,
-    sessionId: "visit",
-    eventType: "click",
-    eventCategory: "ui",
-    timestamp: Date.now(),
-    properties: { price: 1.5 },
-    context: { userAgent: "", ipAddress: "", deviceType: "desktop", platform: "web" },
-    source: "shop",
-    version: "1",
-    environment: "test",
-    ...change,
-  };
+  return { ...goodFields(), eventId: `e-${++lastId}`, ...change };
 }
 
 export function without(field: string): Event {

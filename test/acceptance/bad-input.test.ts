@@ -1,7 +1,8 @@
 /**
  * Bad input against a real server (promises 3, 4, 12): each item gets its coded answer with the path of what is wrong, its
  * neighbours in the batch are accepted, the process lives, and the next event of a well-behaved client still counts. In the
- * end every refused event is a dead letter with its code, and the ledger balances.
+ * end every refused event is a dead letter with its code, and the ledger balances: one server's, over all cases, which is why
+ * they stand in one file.
  */
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

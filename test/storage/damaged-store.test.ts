@@ -31,7 +31,7 @@ test("a bit that flips in a value is found by whoever reads it, and its neighbou
 
 test("a store without checksums stays one", async (context) => {
   const path = temporaryFolder(context);
-  const table = openEnvironment(path, "weir-store/1");
+  const { table } = openEnvironment(path, ["weir-store/1"]);
   await table.put(encodeKey("t", ["old"]), bytes("as it was"));
   await table.close();
   const store = LmdbStore.open(path);
@@ -42,7 +42,7 @@ test("a store without checksums stays one", async (context) => {
     ["as it is", "as it was"],
   );
   await store.close();
-  const raw = openEnvironment(path, "weir-store/1");
+  const { table: raw } = openEnvironment(path, ["weir-store/1"]);
   assert.equal(String(raw.getBinary(encodeKey("t", ["new"]))), "as it is");
   await raw.close();
 });

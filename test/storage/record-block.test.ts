@@ -27,7 +27,7 @@ async function append(journal: LmdbJournal, sizes: readonly number[]): Promise<v
 
 /** The first offset of each entry and how many records it has. */
 async function entries(path: string, kind = "weir-journal/2"): Promise<[number, number][]> {
-  const table = openEnvironment(path, kind);
+  const { table } = openEnvironment(path, [kind]);
   const keys = [...table.getKeys({})].map((key) => Buffer.from(key)).filter((key) => key.length >= 8);
   await table.close();
   const found = keys.map((key): [number, number] =>
@@ -128,7 +128,7 @@ test("a reader beside the writer sees the records of a commit together, and none
 
 test("a journal of before goes on, and is of the new format from its first shared entry on", async (context) => {
   const path = temporaryFolder(context);
-  const table = openEnvironment(path, "weir-journal/1");
+  const { table } = openEnvironment(path, ["weir-journal/1"]);
   for (let at = 1; at <= 5; at++) {
     const key = Buffer.alloc(8);
     key.writeBigUInt64BE(BigInt(at));
