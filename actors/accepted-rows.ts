@@ -6,6 +6,7 @@
  * Rows of one frame lie together, as a run. Metrics take the rows pane by pane, those of a pane in the order in which they came:
  * so each pane's state sees the same events in the same order as row by row. All of it is flat, and its memory is used again.
  */
+import { assert } from "../protocol/assert.ts";
 import type { EventColumns } from "../protocol/event-columns.ts";
 import { CountingSort } from "./counting-sort.ts";
 
@@ -49,6 +50,20 @@ export class AcceptedRows {
   /** The index behind the last row of a run. */
   endOf(run: number): number {
     return this.runs[run + 1]?.from ?? this.count;
+  }
+
+  /** The columns that a row came with. */
+  columnsAt(index: number): EventColumns {
+    const { runs } = this;
+    let low = 0;
+    for (let high = runs.length; high - low > 1;) {
+      const middle = (low + high) >>> 1;
+      if ((runs[middle]?.from ?? 0) <= index) low = middle;
+      else high = middle;
+    }
+    const run = runs[low];
+    assert(run !== undefined && index < this.count, "a row has come");
+    return run.columns;
   }
 
   /** Indexes of rows, those of pane `n` from `starts[n]` to before `starts[n + 1]`. Valid until the next push. */

@@ -5,6 +5,7 @@
 import { assert } from "../protocol/assert.ts";
 import { compileFilter } from "../protocol/event-filter.ts";
 import type { EventColumns } from "../protocol/event-columns.ts";
+import type { FieldColumn } from "../protocol/field-column.ts";
 import { resolveFieldPath, type FieldValue } from "../protocol/field-path.ts";
 import { limits } from "../protocol/limits.ts";
 import { OTHER_SERIES, type DimensionValue, type MetricDefinition } from "../protocol/metric-definition.ts";
@@ -27,6 +28,8 @@ export class MetricPlan {
   readonly countsAll: boolean;
   /** Where `count` is among the aggregates; -1: it is none of them. */
   readonly countAt: number;
+  /** What some aggregate reads of an event's value. */
+  readonly reads: Readonly<Record<Aggregate<unknown>["reads"], boolean>>;
   readonly #adds: readonly AddToStates[];
   readonly #dimensionPaths: readonly string[];
   readonly #valuePath: string | undefined;
@@ -36,6 +39,8 @@ export class MetricPlan {
     this.definition = definition;
     this.text = JSON.stringify(definition);
     this.aggregates = definition.aggregates.map((name) => aggregates[name] as Aggregate<unknown>);
+    const isRead = (what: Aggregate<unknown>["reads"]): boolean => this.aggregates.some(({ reads }) => reads === what);
+    this.reads = { nothing: isRead("nothing"), number: isRead("number"), hash: isRead("hash"), value: isRead("value") };
     this.#adds = this.aggregates.map(compiledAdd);
     this.#dimensionPaths = definition.dimensions.map((dimension) => fullPath(dimension.field));
     this.#valuePath = definition.value === undefined ? undefined : fullPath(definition.value);
@@ -59,8 +64,8 @@ export class MetricPlan {
     if (bound !== undefined) return bound;
     const made: BoundMetric = {
       matches: this.#filter?.(columns),
-      values: this.#valuePath === undefined ? undefined : columns.field(this.#valuePath),
-      dimensions: this.#dimensionPaths.map((path) => columns.field(path)),
+      value: this.#valuePath === undefined ? undefined : columns.column(this.#valuePath),
+      dimensions: this.#dimensionPaths.map((path) => columns.column(path)),
     };
     columns.derived.set(this, made);
     return made;
@@ -129,8 +134,8 @@ export class MetricPlan {
 export interface BoundMetric {
   /** undefined: every event matches. */
   readonly matches: ((row: number) => boolean) | undefined;
-  readonly values: readonly FieldValue[] | undefined;
-  readonly dimensions: readonly (readonly FieldValue[])[];
+  readonly value: FieldColumn | undefined;
+  readonly dimensions: readonly FieldColumn[];
 }
 
 /** Full paths of all fields that the metrics read: what a reader has to bring. */

@@ -9,7 +9,7 @@
  * (`test/actors/pane-model.property.test.ts`). Only `PartialPanes` uses it.
  */
 import type { ByteReader, ByteWriter } from "../protocol/bytes.ts";
-import type { FieldValue } from "../protocol/field-path.ts";
+import type { RowValues } from "./aggregates/state-column.ts";
 import { NOWHERE, type PaneTable } from "./pane-table.ts";
 
 /** So few are found faster one by one. */
@@ -81,10 +81,10 @@ export class PaneSlice {
     for (let at = from; at < to; at++) places[at] = this.placeOf(numbers[indexes[at] ?? 0] ?? 0);
   }
 
-  /** Adds `values[indexes[at]]` at `places[at]`, for `at` from `from` to before `to`, in that order. */
-  add(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+  /** Adds row `indexes[at]` at `places[at]`, for `at` from `from` to before `to`, in that order. */
+  add(places: Int32Array, rows: RowValues, indexes: Int32Array, from: number, to: number): void {
     const { columns, marks } = this.#table;
-    for (let at = 0; at < columns.length; at++) columns[at]?.addRows(places, values, indexes, from, to);
+    for (let at = 0; at < columns.length; at++) columns[at]?.addRows(places, rows, indexes, from, to);
     for (let at = from; at < to; at++) {
       const place = places[at] ?? 0;
       if (marks[place] !== (UNCOLLECTED | DIRTY)) this.#touch(place);

@@ -6,7 +6,6 @@
  * A partial stands for all panes inside its span: an hour partial replaces the partition's minutes of that hour.
  */
 import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
-import type { FieldValue } from "../protocol/field-path.ts";
 import { Interner, TEXTS } from "../protocol/interner.ts";
 import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { AcceptedRows } from "./accepted-rows.ts";
@@ -15,6 +14,7 @@ import { gather } from "./gathered-rows.ts";
 import type { MetricPlan, PaneStates } from "./metric-plan.ts";
 import { FINE_MS, floorTo, paneKey, paneSizeOf, paneStartOf, type PaneLadder } from "./pane.ts";
 import type { EventCounts } from "./aggregates/count.ts";
+import type { RowValues } from "./aggregates/state-column.ts";
 import { PaneSlice } from "./pane-slice.ts";
 import { PaneTable } from "./pane-table.ts";
 import { SeriesTable } from "./series-table.ts";
@@ -53,7 +53,7 @@ export class PartialPanes {
   constructor(tenant: string, plan: MetricPlan) {
     this.#tenant = tenant;
     this.plan = plan;
-    this.#series = new SeriesTable(plan.definition.seriesMax);
+    this.#series = new SeriesTable(plan.definition.seriesMax, plan.dimensionCount);
     this.#table = new PaneTable(plan, this.#series);
   }
 
@@ -82,29 +82,25 @@ export class PartialPanes {
     }
     const { order, starts } = accepted.byPane();
     const rows = gather(this.plan, accepted);
-    if (this.plan.dimensionCount > 0) {
-      for (let index = 0; index < count; index++) {
-        if (rows.takes(index)) seriesOfRows[index] = this.#series.ofRow(rows.dimensions, index);
-      }
-    }
+    if (this.plan.dimensionCount > 0) this.#series.ofRows(rows, count, seriesOfRows);
     for (let pane = 0; pane < accepted.paneKeys.length; pane++) {
       const key = accepted.paneKeys[pane] ?? 0;
       const from = starts[pane] ?? 0;
       const to = starts[pane + 1] ?? 0;
       if (this.plan.hasFilter) {
         const picked = rows.pick(order, from, to);
-        if (picked > 0) this.#addToSlice(this.#sliceAt(key), rows.values, rows.picked, 0, picked);
-      } else this.#addToSlice(this.#sliceAt(key), rows.values, order, from, to);
+        if (picked > 0) this.#addToSlice(this.#sliceAt(key), rows, rows.picked, 0, picked);
+      } else this.#addToSlice(this.#sliceAt(key), rows, order, from, to);
     }
   }
 
   /** Adds the rows at `indexes[from]` to before `indexes[to]`, at least one. */
-  #addToSlice(slice: PaneSlice, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+  #addToSlice(slice: PaneSlice, rows: RowValues, indexes: Int32Array, from: number, to: number): void {
     const places = placesOfRows;
     if (this.plan.dimensionCount === 0) places.fill(slice.placeOf(this.#series.of([])), from, to);
     else slice.placesOf(seriesOfRows, indexes, from, to, places);
     this.#list(slice);
-    slice.add(places, values, indexes, from, to);
+    slice.add(places, rows, indexes, from, to);
   }
 
   /** Merges panes that the ladder has left behind into larger ones, and drops those past retention. */

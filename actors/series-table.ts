@@ -4,9 +4,10 @@
  */
 import type { FieldValue } from "../protocol/field-path.ts";
 import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
+import type { GatheredRows } from "./gathered-rows.ts";
 import { dimensionValue } from "./metric-plan.ts";
+import { NO_SERIES, RecentSeries } from "./recent-series.ts";
 
-export const NO_SERIES = -1;
 /** The series is part of keys in stores, which have a limit of their own. */
 const SERIES_ID_BYTES_MAX = 1_200;
 const NO_BYTES = new Uint8Array(0);
@@ -27,11 +28,13 @@ export class SeriesTable {
   /** By number: how many panes it has. */
   readonly #panes: number[] = [];
   readonly #free: number[] = [];
+  readonly #recent: RecentSeries;
   /** Events that went to the `__other__` series. */
   overflowedEvents = 0;
 
-  constructor(seriesMax: number) {
+  constructor(seriesMax: number, dimensionCount: number) {
     this.#seriesMax = seriesMax;
+    this.#recent = new RecentSeries(dimensionCount);
   }
 
   get count(): number {
@@ -46,13 +49,25 @@ export class SeriesTable {
     return this.#idBytes[series] ?? NO_BYTES;
   }
 
-  /** The series of a row: found or made; past the limit, the `__other__` one. */
-  ofRow(dimensions: readonly (readonly FieldValue[])[], row: number): number {
-    let node: Node | number | undefined = this.#root;
-    for (let at = 0; at < dimensions.length; at++) {
-      node = (node as Node | undefined)?.get(dimensionValue(dimensions[at]?.[row]));
+  /**
+   * Writes the series of each row before `count` that the filter takes: found or made; past the limit, the `__other__` one. A series
+   * that rows had before is found by the numbers of its texts.
+   */
+  ofRows(rows: GatheredRows, count: number, into: Int32Array): void {
+    const { textNumbers } = rows;
+    for (let index = 0; index < count; index++) {
+      if (!rows.takes(index)) continue;
+      const recent = this.#recent.find(textNumbers, index);
+      into[index] = recent === NO_SERIES ? this.#ofValues(rows.dimensionsAt(index), textNumbers, index) : recent;
     }
-    return (node as number | undefined) ?? this.of(valuesAt(dimensions, row));
+  }
+
+  #ofValues(values: readonly FieldValue[], textNumbers: readonly Int32Array[], index: number): number {
+    const dimensions = values.map(dimensionValue);
+    const series = this.of(dimensions);
+    // Not `__other__`: each event that goes there is counted.
+    if (series !== this.#other) this.#recent.note(textNumbers, index, series, this.count);
+    return series;
   }
 
   /** Finds or makes the series; past the limit, the `__other__` one. */
@@ -127,12 +142,8 @@ export class SeriesTable {
     this.#ids[series] = "";
     this.#idBytes[series] = NO_BYTES;
     this.#free.push(series);
+    this.#recent.forgetAll();
   }
-}
-
-/** On its own: a function with a closure over its parameters costs memory at each call, also where it does not come to the closure. */
-function valuesAt(dimensions: readonly (readonly FieldValue[])[], row: number): DimensionValue[] {
-  return dimensions.map((column) => dimensionValue(column[row]));
 }
 
 function isTooLong(dimensions: readonly DimensionValue[]): boolean {

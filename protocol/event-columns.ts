@@ -4,6 +4,7 @@
  * its other columns may hold empty values. Actors may only lower a row's fate: ACCEPTED -> another verdict.
  * Texts are strings of their own, not slices of a frame's (`flat-text.ts`): they may be kept.
  */
+import type { FieldColumn } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
 import type { TextColumn } from "./text-column.ts";
 
@@ -25,6 +26,8 @@ export interface EventColumns {
   readonly events: readonly unknown[];
   /** One field of every row, by its full path; made once a frame and shared by all who ask. */
   field(path: string): readonly FieldValue[];
+  /** The same with what is known of its values; rows that are refused may hold anything there. */
+  column(path: string): FieldColumn;
   /** What others have derived from these columns, by whom it belongs to: so that it is derived once. */
   readonly derived: Map<object, unknown>;
   /**

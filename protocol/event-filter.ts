@@ -6,8 +6,10 @@
  * for texts only; `exists` means neither absent nor null.
  */
 import type { EventColumns } from "./event-columns.ts";
+import { NUMBER } from "./field-column.ts";
 import { resolveFieldPath, type FieldValue } from "./field-path.ts";
 import type { EventFilter, FilterTerm } from "./metric-definition.ts";
+import { NOT_KNOWN, TextMemo } from "./text-memo.ts";
 
 /** Bound to one frame: whether row `row` passes. */
 export type RowFilter = (row: number) => boolean;
@@ -17,7 +19,11 @@ type Test = (value: FieldValue) => boolean;
 interface CompiledTerm {
   readonly path: string;
   readonly test: Test;
+  /** What it says of texts that came before: comparing a text costs more than looking its number up. */
+  readonly memo: TextMemo;
 }
+
+const MEMO_TEXTS = 256;
 
 /** True when all of `all` hold and, where `any` has terms, at least one of them. */
 export function compileFilter(filter: EventFilter): (columns: EventColumns) => RowFilter {
@@ -31,9 +37,16 @@ export function compileFilter(filter: EventFilter): (columns: EventColumns) => R
   };
 }
 
-function bind({ path, test }: CompiledTerm, columns: EventColumns): RowFilter {
-  const values = columns.field(path);
-  return (row) => test(values[row]);
+function bind({ path, test, memo }: CompiledTerm, columns: EventColumns): RowFilter {
+  const column = columns.column(path);
+  return (row) => {
+    const kind = column.kind(row);
+    const known = memo.get(kind);
+    if (known !== NOT_KNOWN) return known === 1;
+    const passes = test(column.value(row));
+    if (kind !== NUMBER) memo.put(kind, passes ? 1 : 0);
+    return passes;
+  };
 }
 
 function passesAll(filters: readonly RowFilter[], row: number): boolean {
@@ -47,7 +60,7 @@ function passesAny(filters: readonly RowFilter[], row: number): boolean {
 }
 
 function compileTerm(term: FilterTerm): CompiledTerm {
-  return { path: resolveFieldPath(term.field) ?? term.field, test: compileTest(term) };
+  return { path: resolveFieldPath(term.field) ?? term.field, test: compileTest(term), memo: new TextMemo(MEMO_TEXTS) };
 }
 
 function compileTest({ op, value: operand }: FilterTerm): Test {

@@ -10,6 +10,7 @@ import { Unpackr } from "msgpackr";
 import { scanMsgpackBatch, type EventBatch, type MsgpackBatch } from "./event-batch.ts";
 import { FRAME_FORMATS, type EventColumns, type FrameFormat } from "./event-columns.ts";
 import { validateParsed } from "./event-validator.ts";
+import { FieldColumn } from "./field-column.ts";
 import { fieldReader, type FieldValue } from "./field-path.ts";
 import { flatText } from "./flat-text.ts";
 import { eventsOf, parseJsonEvents, parseNdjsonEvents, sliceJsonEvents, UNPARSABLE } from "./json-batch.ts";
@@ -141,6 +142,10 @@ class Columns implements EventColumns {
       this.#fields.set(path, values);
     }
     return values;
+  }
+
+  column(path: string): FieldColumn {
+    return FieldColumn.of(this.field(path));
   }
 
   #read(row: number, event: unknown, ingestTimeMs: number, isFromUtf8: boolean): void {

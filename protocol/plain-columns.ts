@@ -4,14 +4,23 @@
  */
 import type { EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
+import { FieldColumn, UNKNOWN } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
 import type { FrameBytes } from "./interner.ts";
+import type { IdentityColumn } from "./plain-identities.ts";
 import { sliceEvent } from "./msgpack-slices.ts";
 import { TextColumn } from "./text-column.ts";
 import { ACCEPTED } from "./verdicts.ts";
 
 /** Event time, start and length of the id, start of the event, partition, verdict. */
 const NUMBER_BYTES_PER_ROW = 8 + 4 + 4 + 4 + 2 + 1;
+/** The columns that every frame has kinds for, in front of the wanted ones; the first two have hashes. */
+export const SESSION_COLUMN = 0;
+export const USER_COLUMN = 1;
+export const TYPE_COLUMN = 2;
+export const FIRST_WANTED_COLUMN = 3;
+const NO_COLUMN = -1;
+const HASH_BYTES_PER_ROW = 2 * 8;
 
 export class PlainColumns implements EventColumns {
   readonly count: number;
@@ -29,13 +38,18 @@ export class PlainColumns implements EventColumns {
   /** Where the definitions of record shapes begin, ascending. */
   definitions: readonly number[] = [];
   readonly derived = new Map<object, unknown>();
-  /** The wanted columns, by their number. */
+  /** The wanted columns, by their number; where kinds say NUMBER, the value is in `numbers`. */
   readonly wanted: FieldValue[][] = [];
+  /** Of all columns, one after the other: as `FieldColumn` has them. `numbers` are of the wanted ones. */
+  readonly kinds: Int32Array;
+  readonly hashes: Uint32Array;
+  readonly numbers: Float64Array;
   readonly #request: ReadRequest;
   readonly #columnOf: ReadonlyMap<string, number>;
   /** Rows that the reference has refused. */
   readonly #refused: number[] = [];
   readonly #accepted = new Map<string, FieldValue[]>();
+  readonly #values = new Map<string, FieldValue[]>();
   #reference: EventColumns | undefined;
 
   constructor(request: ReadRequest, frame: FrameBytes, count: number, columnOf: ReadonlyMap<string, number>) {
@@ -43,14 +57,21 @@ export class PlainColumns implements EventColumns {
     this.#columnOf = columnOf;
     this.count = count;
     // One piece of memory for all numbers of the frame; zeros, so that every row is ACCEPTED.
-    const numbers = new ArrayBuffer(count * NUMBER_BYTES_PER_ROW);
-    this.eventTimesMs = new Float64Array(numbers, 0, count);
-    const starts = new Int32Array(numbers, count * 8, count);
-    const lengths = new Int32Array(numbers, count * 12, count);
+    const wanted = columnOf.size;
+    const kinds = count * (FIRST_WANTED_COLUMN + wanted);
+    const memory = new ArrayBuffer(count * (NUMBER_BYTES_PER_ROW + HASH_BYTES_PER_ROW + 8 * wanted) + 4 * kinds);
+    let at = 0;
+    const take = (bytes: number): number => (at += bytes) - bytes;
+    this.eventTimesMs = new Float64Array(memory, take(8 * count), count);
+    this.numbers = new Float64Array(memory, take(8 * count * wanted), count * wanted);
+    const starts = new Int32Array(memory, take(4 * count), count);
+    const lengths = new Int32Array(memory, take(4 * count), count);
     this.eventIds = new TextColumn(frame.bytes, frame.view, starts, lengths);
-    this.starts = new Int32Array(numbers, count * 16, count);
-    this.partitions = new Uint16Array(numbers, count * 20, count);
-    this.verdicts = new Uint8Array(numbers, count * 22, count);
+    this.starts = new Int32Array(memory, take(4 * count), count);
+    this.kinds = new Int32Array(memory, take(4 * kinds), kinds);
+    this.hashes = new Uint32Array(memory, take(HASH_BYTES_PER_ROW * count), 4 * count);
+    this.partitions = new Uint16Array(memory, take(2 * count), count);
+    this.verdicts = new Uint8Array(memory, at, count);
     this.sessionIds = new Array<string>(count).fill("");
     this.userIds = new Array<string | undefined>(count).fill(undefined);
     this.eventTypes = new Array<string>(count).fill("");
@@ -72,8 +93,59 @@ export class PlainColumns implements EventColumns {
       case "eventType":
         return this.#ofAccepted(path, this.eventTypes);
       default:
-        return this.wanted[this.#columnOf.get(path) ?? -1] ?? this.#read().field(path);
+        return this.#wantedValues(path) ?? this.#read().field(path);
     }
+  }
+
+  column(path: string): FieldColumn {
+    const column = this.#columnNumber(path);
+    const { kinds, numbers, count } = this;
+    switch (column) {
+      case NO_COLUMN:
+        return FieldColumn.of(this.field(path));
+      case SESSION_COLUMN:
+        return new FieldColumn({ ...this.identities(column), others: this.sessionIds });
+      case USER_COLUMN:
+        return new FieldColumn({ ...this.identities(column), others: this.userIds });
+      case TYPE_COLUMN:
+        return new FieldColumn({ kinds, firstKind: column * count, others: this.eventTypes });
+      default: {
+        const wanted = column - FIRST_WANTED_COLUMN;
+        const others = this.wanted[wanted] ?? [];
+        return new FieldColumn({ kinds, firstKind: column * count, numbers, firstNumber: wanted * count, others });
+      }
+    }
+  }
+
+  identities(column: typeof SESSION_COLUMN | typeof USER_COLUMN): IdentityColumn {
+    const { kinds, hashes, count } = this;
+    const texts = column === SESSION_COLUMN ? this.sessionIds : this.userIds;
+    return { texts, kinds, firstKind: column * count, hashes, firstHash: 2 * column * count };
+  }
+
+  #columnNumber(path: string): number {
+    switch (path) {
+      case "sessionId":
+        return SESSION_COLUMN;
+      case "userId":
+        return USER_COLUMN;
+      case "eventType":
+        return TYPE_COLUMN;
+      default:
+        return this.#columnOf.has(path) ? FIRST_WANTED_COLUMN + (this.#columnOf.get(path) ?? 0) : NO_COLUMN;
+    }
+  }
+
+  /** With the numbers among the others: made for those who ask for values as they are. */
+  #wantedValues(path: string): readonly FieldValue[] | undefined {
+    if (!this.#columnOf.has(path)) return undefined;
+    let values = this.#values.get(path);
+    if (values === undefined) {
+      const column = this.column(path);
+      values = Array.from({ length: this.count }, (_, row) => column.value(row));
+      this.#values.set(path, values);
+    }
+    return values;
   }
 
   /** Refused events have no fields. */
@@ -113,6 +185,8 @@ export class PlainColumns implements EventColumns {
       const values = this.wanted[column];
       if (values !== undefined) values[row] = alone.field(wanted)[0];
     }
+    // What was known of it came from a reading that was given up.
+    for (let at = row; at < this.kinds.length; at += this.count) this.kinds[at] = UNKNOWN;
     return true;
   }
 

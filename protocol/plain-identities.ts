@@ -2,10 +2,16 @@
  * The session and user ids of a frame, first as places in its bytes and then, many rows at once, as strings. The plain reader
  * uses one of these for each of the two.
  */
+import { UNKNOWN, type KnownField } from "./field-column.ts";
 import type { FrameBytes, Interner } from "./interner.ts";
 
 /** Rows that are looked up at once: what is fetched for them stays in the fastest cache. */
 export const ROWS_AT_ONCE = 128;
+
+/** Where the ids of a frame go. */
+export interface IdentityColumn extends Required<Pick<KnownField, "kinds" | "firstKind" | "hashes" | "firstHash">> {
+  readonly texts: (string | undefined)[];
+}
 
 /**
  * Session or user ids. The table of an interner that knows tens of thousands of ids lies in memory that is slow to reach:
@@ -37,8 +43,9 @@ export class PendingIdentities {
     this.#hashes[place] = hash;
   }
 
-  /** Puts the texts of rows `from` to `to` (no more than ROWS_AT_ONCE) into the column; false: one is not ASCII. */
-  resolve(interner: Interner, frame: FrameBytes, from: number, to: number, column: (string | undefined)[]): boolean {
+  /** Puts the texts of rows `from` to `to` (no more than ROWS_AT_ONCE) into a column; false: one is not ASCII. */
+  resolve(interner: Interner, frame: FrameBytes, from: number, to: number, column: IdentityColumn): boolean {
+    const { texts, kinds, firstKind, hashes, firstHash } = column;
     this.fetched = interner.fetch(this.#hashes, to - from);
     for (let row = from; row < to; row++) {
       const place = row - from;
@@ -46,7 +53,10 @@ export class PendingIdentities {
       if (length === 0) continue;
       const text = interner.hashed(frame, this.#froms[place] ?? 0, length, this.#hashes[place] ?? 0);
       if (text === undefined) return false;
-      column[row] = text;
+      texts[row] = text;
+      const { number } = interner;
+      kinds[firstKind + row] = number;
+      if (number !== UNKNOWN) interner.writeHash(hashes, firstHash + 2 * row);
       this.#lengths[place] = 0;
     }
     return true;

@@ -12,17 +12,19 @@
  */
 import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
+import { NUMBER } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
-import { hashOf, Interner, isAscii, TEXTS } from "./interner.ts";
+import { hashOf, Interner, isAscii, PLACE_WORDS, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
 import { definitionsIn, readOddRow, scanOddRow, type OddRow } from "./odd-rows.ts";
-import { PlainColumns } from "./plain-columns.ts";
+import { FIRST_WANTED_COLUMN, PlainColumns, SESSION_COLUMN, TYPE_COLUMN, USER_COLUMN } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
 import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
 import { planAt, PlanCache, ROLE, type PathNode, type PathTree } from "./plain-paths.ts";
 import { SessionHash } from "./plain-session-hash.ts";
 import { ShapeRegistry } from "./plain-shapes.ts";
 import { readTimestamp, timestampRead } from "./plain-timestamp.ts";
+import { areTextNumbersSpent, beginTextGeneration } from "./text-numbers.ts";
 import { timestampVerdict } from "./timestamp.ts";
 import { ACCEPTED } from "./verdicts.ts";
 
@@ -69,8 +71,8 @@ const noColumns = new PlainColumns(
 
 class PlainReader extends PlainCursor {
   #plans = new PlanCache();
-  readonly #dictionary = new Interner(DICTIONARY_TEXTS, TEXTS.utf8);
-  readonly #identities = new Interner(IDENTITY_TEXTS, TEXTS.ascii);
+  #dictionary = newDictionary();
+  #identities = newIdentities();
   readonly #sessionHash = new SessionHash();
   readonly #sessions = new PendingIdentities();
   readonly #users = new PendingIdentities();
@@ -86,6 +88,7 @@ class PlainReader extends PlainCursor {
   #columns = noColumns;
   #ids = noColumns.eventIds;
   #wanted: FieldValue[][] = [];
+  #kinds = noColumns.kinds;
 
   // Totals over one field of an event, as in `plain-values.ts`.
   #keyCount = 0;
@@ -96,6 +99,11 @@ class PlainReader extends PlainCursor {
     if (this.registry.isFull) {
       this.registry = new ShapeRegistry();
       this.#plans = new PlanCache();
+    }
+    if (areTextNumbersSpent()) {
+      beginTextGeneration();
+      this.#dictionary = newDictionary();
+      this.#identities = newIdentities();
     }
     this.open(bytes);
     this.#request = request;
@@ -123,6 +131,7 @@ class PlainReader extends PlainCursor {
     this.#columns = noColumns;
     this.#ids = noColumns.eventIds;
     this.#wanted = noColumns.wanted;
+    this.#kinds = noColumns.kinds;
     this.#odd.length = 0;
   }
 
@@ -160,6 +169,7 @@ class PlainReader extends PlainCursor {
     if (count > limits.frameEventsMax || count > this.end - at) return GIVE_UP;
     this.#columns = new PlainColumns(this.#request, this.frame, count, this.#tree.columns);
     this.#wanted = this.#columns.wanted;
+    this.#kinds = this.#columns.kinds;
     this.#ids = this.#columns.eventIds;
     const { starts } = this.#columns;
     this.#sessions.clear();
@@ -191,10 +201,10 @@ class PlainReader extends PlainCursor {
   }
 
   #resolve(first: number, end: number): boolean {
-    const { sessionIds, userIds } = this.#columns;
+    const columns = this.#columns;
     return (
-      this.#sessions.resolve(this.#identities, this.frame, first, end, sessionIds) &&
-      this.#users.resolve(this.#identities, this.frame, first, end, userIds)
+      this.#sessions.resolve(this.#identities, this.frame, first, end, columns.identities(SESSION_COLUMN)) &&
+      this.#users.resolve(this.#identities, this.frame, first, end, columns.identities(USER_COLUMN))
     );
   }
 
@@ -283,7 +293,9 @@ class PlainReader extends PlainCursor {
     if (next < 0 || this.length === 0 || this.length > limits.identifierBytesMax) return GIVE_UP;
     const text = this.#dictionary.text(this.frame, this.from, this.length);
     if (text === undefined) return GIVE_UP;
-    this.#columns.eventTypes[row] = text;
+    const columns = this.#columns;
+    columns.eventTypes[row] = text;
+    this.#kinds[TYPE_COLUMN * columns.count + row] = this.#dictionary.number;
     return next;
   }
 
@@ -318,10 +330,9 @@ class PlainReader extends PlainCursor {
       const next = at + token - 0x9f;
       if (node.role > ROLE.optionalText || next > this.end) return GIVE_UP;
       if (node.column < 0) return next;
-      const text = this.#dictionary.text(this.frame, at + 1, token - 0xa0);
-      if (text === undefined) return GIVE_UP;
-      this.#keep(node, row, text);
-      return next;
+      this.from = at + 1;
+      this.length = token - 0xa0;
+      return this.#keepText(node, row) ? next : GIVE_UP;
     }
     if (token < 0x40 || token >= 0xe0) return this.#number(at + 1, node, row, token < 0x40 ? token : token - 0x100);
     if (token < 0x80 && this.shapes[token & 0x3f] === undefined) return this.#number(at + 1, node, row, token);
@@ -388,7 +399,9 @@ class PlainReader extends PlainCursor {
   #keepText(node: PathNode, row: number): boolean {
     const text = this.#dictionary.text(this.frame, this.from, this.length);
     if (text === undefined) return false;
+    if (node.column < 0) return true;
     this.#keep(node, row, text);
+    this.#kinds[(FIRST_WANTED_COLUMN + node.column) * this.#columns.count + row] = this.#dictionary.number;
     return true;
   }
 
@@ -406,7 +419,11 @@ class PlainReader extends PlainCursor {
   #number(next: number, node: PathNode, row: number, value: number): number {
     // The negation also catches NaN.
     if (node.role > ROLE.element || !(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return GIVE_UP;
-    if (node.column >= 0) this.#keep(node, row, value);
+    if (node.column >= 0) {
+      const { count, numbers } = this.#columns;
+      numbers[node.column * count + row] = value;
+      this.#kinds[(FIRST_WANTED_COLUMN + node.column) * count + row] = NUMBER;
+    }
     return next;
   }
 
@@ -417,6 +434,14 @@ class PlainReader extends PlainCursor {
     this.#keep(node, row, token === 0xc0 ? null : token === 0xc3);
     return next;
   }
+}
+
+function newDictionary(): Interner {
+  return new Interner(DICTIONARY_TEXTS, TEXTS.utf8);
+}
+
+function newIdentities(): Interner {
+  return new Interner(IDENTITY_TEXTS, TEXTS.ascii, PLACE_WORDS.ids);
 }
 
 const eventsKey = new TextEncoder().encode("events");

@@ -32,6 +32,8 @@ export interface Aggregate<State> {
   /** Names of what `finish` gives, in its order: `["count"]`, `["p50", "p75", "p90", "p95", "p99"]`. */
   readonly outputs: readonly string[];
   readonly bound: ErrorBound;
+  /** What it takes of a value: as a number, as the hash of its text, as it is, or nothing of it. */
+  readonly reads: "nothing" | "number" | "hash" | "value";
   empty(): State;
   /**
    * Takes one event. `value` is undefined for an event without the value field. Numeric aggregates ignore what is not a

@@ -1,8 +1,7 @@
 /** How many events there were, whatever their value; `rate` shares the state. */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
-import type { FieldValue } from "../../protocol/field-path.ts";
 import type { Aggregate } from "./aggregate.ts";
-import { grown, NO_NUMBERS, type StateColumn } from "./state-column.ts";
+import { grown, NO_NUMBERS, type RowValues, type StateColumn } from "./state-column.ts";
 
 export interface EventCount {
   events: number;
@@ -19,7 +18,7 @@ export class EventCounts implements StateColumn {
     this.#events = grown(this.#events, capacity, 0);
   }
 
-  addRows(places: Int32Array, _values: readonly FieldValue[], _indexes: Int32Array, from: number, to: number): void {
+  addRows(places: Int32Array, _rows: RowValues, _indexes: Int32Array, from: number, to: number): void {
     const events = this.#events;
     for (let at = from; at < to; at++) {
       const place = places[at] ?? 0;
@@ -47,6 +46,7 @@ export class EventCounts implements StateColumn {
 /** What `count` and `rate` have in common. */
 export const eventCounting = {
   bound: { kind: "exact" },
+  reads: "nothing",
   empty: (): EventCount => ({ events: 0 }),
   add(state: EventCount): void {
     state.events++;

@@ -3,9 +3,8 @@
  * it gets a number that is none. The value at a place is both together.
  */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
-import type { FieldValue } from "../../protocol/field-path.ts";
 import { ExactSum } from "./exact-sum.ts";
-import { grown, NO_NUMBERS, type StateColumn } from "./state-column.ts";
+import { grown, NO_NUMBERS, type RowValues, type StateColumn } from "./state-column.ts";
 
 export class ExactSums implements StateColumn {
   #wholes = NO_NUMBERS;
@@ -16,11 +15,8 @@ export class ExactSums implements StateColumn {
     this.#wholes = grown(this.#wholes, capacity, 0);
   }
 
-  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
-    for (let at = from; at < to; at++) {
-      const value = values[indexes[at] ?? 0];
-      if (typeof value === "number") this.add(places[at] ?? 0, value);
-    }
+  addRows(places: Int32Array, { numbers }: RowValues, indexes: Int32Array, from: number, to: number): void {
+    for (let at = from; at < to; at++) this.add(places[at] ?? 0, numbers[indexes[at] ?? 0] ?? 0);
   }
 
   /** Ignores what is not finite. */

@@ -3,11 +3,10 @@
  * the true mean, and the same in any order. null when there were none; finite even where the sum is too large for a double.
  */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
-import type { FieldValue } from "../../protocol/field-path.ts";
 import type { Aggregate } from "./aggregate.ts";
 import { ExactSum } from "./exact-sum.ts";
 import { ExactSums } from "./exact-sums.ts";
-import { grown, NO_NUMBERS, type StateColumn } from "./state-column.ts";
+import { grown, NO_NUMBERS, type RowValues, type StateColumn } from "./state-column.ts";
 
 export interface Mean {
   readonly sum: ExactSum;
@@ -18,6 +17,7 @@ export const mean: Aggregate<Mean> = {
   name: "mean",
   outputs: ["mean"],
   bound: { kind: "exact" },
+  reads: "number",
   empty: () => ({ sum: new ExactSum(), numbers: 0 }),
   add(state, value) {
     if (typeof value !== "number" || !Number.isFinite(value)) return;
@@ -50,10 +50,10 @@ class Means implements StateColumn {
     this.#numbers = grown(this.#numbers, capacity, 0);
   }
 
-  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+  addRows(places: Int32Array, { numbers }: RowValues, indexes: Int32Array, from: number, to: number): void {
     for (let at = from; at < to; at++) {
-      const value = values[indexes[at] ?? 0];
-      if (typeof value !== "number" || !Number.isFinite(value)) continue;
+      const value = numbers[indexes[at] ?? 0] ?? 0;
+      if (!Number.isFinite(value)) continue;
       const place = places[at] ?? 0;
       this.#sums.add(place, value);
       this.#numbers[place] = (this.#numbers[place] ?? 0) + 1;

@@ -3,9 +3,8 @@
  * An infinity stands for "no number yet" and is never the result.
  */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
-import type { FieldValue } from "../../protocol/field-path.ts";
 import type { Aggregate } from "./aggregate.ts";
-import { grown, NO_NUMBERS, type StateColumn } from "./state-column.ts";
+import { grown, NO_NUMBERS, type RowValues, type StateColumn } from "./state-column.ts";
 
 export interface Extreme {
   value: number;
@@ -15,6 +14,7 @@ export const min: Aggregate<Extreme> = {
   name: "min",
   outputs: ["min"],
   bound: { kind: "exact" },
+  reads: "number",
   empty: () => ({ value: Infinity }),
   add(state, value) {
     if (typeof value === "number" && value < state.value && value > -Infinity) state.value = value + 0;
@@ -33,6 +33,7 @@ export const max: Aggregate<Extreme> = {
   name: "max",
   outputs: ["max"],
   bound: { kind: "exact" },
+  reads: "number",
   empty: () => ({ value: -Infinity }),
   add(state, value) {
     if (typeof value === "number" && value > state.value && value < Infinity) state.value = value + 0;
@@ -60,13 +61,12 @@ class Extremes implements StateColumn {
     this.#lowest = grown(this.#lowest, capacity, Infinity);
   }
 
-  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
+  addRows(places: Int32Array, { numbers }: RowValues, indexes: Int32Array, from: number, to: number): void {
     const lowest = this.#lowest;
     const sign = this.#sign;
     for (let at = from; at < to; at++) {
-      const value = values[indexes[at] ?? 0];
-      if (typeof value !== "number") continue;
-      const signed = value * sign;
+      // What is no number is NaN here, which is below nothing.
+      const signed = (numbers[indexes[at] ?? 0] ?? 0) * sign;
       const place = places[at] ?? 0;
       if (signed < (lowest[place] ?? 0) && signed > -Infinity) lowest[place] = signed;
     }

@@ -24,6 +24,7 @@ export const quantiles: Aggregate<QuantileSketch> = {
   name: "quantiles",
   outputs: percents.map((percent) => `p${percent}`),
   bound: { kind: "relative", value: RELATIVE_ERROR },
+  reads: "number",
   empty: emptySketch,
   add(state, value) {
     if (typeof value !== "number" || !Number.isFinite(value)) return;

@@ -7,11 +7,20 @@ import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
 import type { FieldValue } from "../../protocol/field-path.ts";
 import type { Aggregate } from "./aggregate.ts";
 
+/** What a metric's aggregates read of rows, by index; only that what some aggregate of it reads is there. */
+export interface RowValues {
+  /** NaN where the value is no number. */
+  readonly numbers: Float64Array;
+  /** The two words of `nonZeroHash64` of the value's text, in turn; two zeros where nothing is to be counted. */
+  readonly hashes: Uint32Array;
+  readonly values: readonly FieldValue[];
+}
+
 export interface StateColumn {
   /** Makes room for the places before `capacity`; they are empty states until something is added. */
   grow(capacity: number): void;
-  /** Adds `values[indexes[at]]` at `places[at]`, for `at` from `from` to before `to`, in that order. */
-  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void;
+  /** Adds row `indexes[at]` at `places[at]`, for `at` from `from` to before `to`, in that order. */
+  addRows(places: Int32Array, rows: RowValues, indexes: Int32Array, from: number, to: number): void;
   /** Adds a state of another column of this aggregate. */
   merge(place: number, from: StateColumn, fromPlace: number): void;
   /** The same bytes as of the aggregate's state. */
@@ -22,11 +31,11 @@ export interface StateColumn {
   clear(place: number): void;
 }
 
-/** Adds values as `addRows` does, to states. */
+/** Adds rows as `addRows` does, to states. */
 export type AddToStates = (
   states: unknown[],
   places: Int32Array,
-  values: readonly FieldValue[],
+  rows: RowValues,
   indexes: Int32Array,
   from: number,
   to: number,
@@ -47,8 +56,8 @@ export class StateObjects implements StateColumn {
     while (this.#states.length < capacity) this.#states.push(undefined);
   }
 
-  addRows(places: Int32Array, values: readonly FieldValue[], indexes: Int32Array, from: number, to: number): void {
-    this.#add(this.#states, places, values, indexes, from, to);
+  addRows(places: Int32Array, rows: RowValues, indexes: Int32Array, from: number, to: number): void {
+    this.#add(this.#states, places, rows, indexes, from, to);
   }
 
   merge(place: number, from: StateColumn, fromPlace: number): void {
@@ -77,7 +86,8 @@ export function compiledAdd(aggregate: Aggregate<unknown>): AddToStates {
   // oxlint-disable-next-line typescript/no-implied-eval -- a constant text
   const make = new Function(
     "aggregate",
-    `return (states, places, values, indexes, from, to) => {
+    `return (states, places, rows, indexes, from, to) => {
+      const values = rows.${aggregate.reads === "number" ? "numbers" : "values"};
       for (let at = from; at < to; at++) {
         const place = places[at];
         let state = states[place];

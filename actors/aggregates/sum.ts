@@ -11,6 +11,7 @@ export const sum: Aggregate<ExactSum> = {
   name: "sum",
   outputs: ["sum"],
   bound: { kind: "exact" },
+  reads: "number",
   empty: () => new ExactSum(),
   add(state, value) {
     if (typeof value === "number") state.add(value);

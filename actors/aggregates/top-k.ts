@@ -19,6 +19,7 @@ export const topK: Aggregate<SpaceSaving> = {
   name: "topK",
   outputs: ["topK"],
   bound: { kind: "capacity", value: limits.topKCounters },
+  reads: "value",
   empty: () => new SpaceSaving(limits.topKCounters),
   add(state, value) {
     const text = keyTextOf(value);

@@ -95,10 +95,10 @@ export function recount(
     if (columns.verdicts[row] !== ACCEPTED || timeMs < span.fromMs || timeMs >= span.toMs) return;
     if (bound.matches !== undefined && !bound.matches(row)) return;
     const startMs = Number.isFinite(bucketMs) ? Math.floor(timeMs / bucketMs) * bucketMs : span.fromMs;
-    const key = `${startMs} ${JSON.stringify(bound.dimensions.map((column) => column[row] ?? null))}`;
+    const key = `${startMs} ${JSON.stringify(bound.dimensions.map((column) => column.value(row) ?? null))}`;
     let states = buckets.get(key);
     if (states === undefined) buckets.set(key, (states = plan.emptyStates()));
-    plan.add(states, bound.values?.[row]);
+    plan.add(states, bound.value?.value(row));
   });
   const rows = [...buckets].map(([key, states]) => [key, Buffer.from(plan.encode(states)).toString("hex")] as const);
   return Object.fromEntries(rows.toSorted(([a], [b]) => (a < b ? -1 : 1)));

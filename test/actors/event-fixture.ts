@@ -1,6 +1,8 @@
 /** Events for tests of actors, as columns made straight from values: no bytes and no reader in between. */
 import type { EventColumns } from "../../protocol/event-columns.ts";
+import { FieldColumn, NUMBER, UNKNOWN } from "../../protocol/field-column.ts";
 import type { FieldValue } from "../../protocol/field-path.ts";
+import { nonZeroHash64 } from "../../protocol/hash64.ts";
 import { metricDefinition, type MetricDefinition } from "../../protocol/metric-definition.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
 import { TextColumn } from "../../protocol/text-column.ts";
@@ -50,8 +52,32 @@ export function columnsOf(events: readonly TestEvent[], partitionCount = 1, tena
     events,
     derived: new Map(),
     field: (path) => events.map((each) => fieldOf(each, path)),
+    column: (path) => columnOf(events.map((each) => fieldOf(each, path))),
     raw: (row) => new TextEncoder().encode(JSON.stringify(events[row])),
   };
+}
+
+const numbersOfTexts = new Map<string, number>();
+const hash = new Uint32Array(2);
+
+/** As the plain reader makes it; every third text is one that it did not keep. */
+function columnOf(values: readonly FieldValue[]): FieldColumn {
+  const kinds = Int32Array.from(values, (value) => {
+    if (typeof value === "number") return NUMBER;
+    if (typeof value !== "string" || value === "") return UNKNOWN;
+    const number = numbersOfTexts.get(value) ?? numbersOfTexts.size + 1;
+    numbersOfTexts.set(value, number);
+    return number % 3 === 0 ? UNKNOWN : number;
+  });
+  const hashes = new Uint32Array(2 * values.length);
+  values.forEach((value, row) => {
+    if ((kinds[row] ?? 0) <= 0) return;
+    nonZeroHash64(String(value), hash);
+    hashes.set(hash, 2 * row);
+  });
+  const numbers = Float64Array.from(values, (value) => (typeof value === "number" ? value : 0));
+  const others = values.map((value) => (typeof value === "number" ? undefined : value));
+  return new FieldColumn({ kinds, firstKind: 0, numbers, hashes, others });
 }
 
 function fieldOf(of: TestEvent, path: string): FieldValue {

@@ -10,8 +10,8 @@ test("a plan that was bound to one frame reads the next one", () => {
   const plan = new MetricPlan(onlyBuys);
   const first = plan.bind(columnsOf([event(BASE_MS, { eventType: "buy", value: 1 })]));
   const second = plan.bind(columnsOf([event(BASE_MS, { eventType: "view", value: 2 })]));
-  assert.deepEqual([first.matches?.(0), first.values?.[0]], [true, 1]);
-  assert.deepEqual([second.matches?.(0), second.values?.[0]], [false, 2]);
+  assert.deepEqual([first.matches?.(0), first.value?.value(0)], [true, 1]);
+  assert.deepEqual([second.matches?.(0), second.value?.value(0)], [false, 2]);
 });
 
 test("a definition has one plan, whoever asks", () => {

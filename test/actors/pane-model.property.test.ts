@@ -53,9 +53,9 @@ class Model {
     const bound = this.#plan.bind(columnsOf(events));
     keys.forEach((key, row) => {
       if (bound.matches?.(row) === false) return;
-      const dimensions = bound.dimensions.map((column) => dimensionValue(column[row]));
+      const dimensions = bound.dimensions.map((column) => dimensionValue(column.value(row)));
       const { states } = this.#at(key, this.#idOf(dimensions));
-      this.#plan.add(states, bound.values?.[row]);
+      this.#plan.add(states, bound.value?.value(row));
     });
   }
 

@@ -14,7 +14,7 @@ test("each series has a place of its own, in the order in which they came", () =
   const anySeries = fc.oneof(fc.nat(50), fc.nat(1_000_000));
   fc.assert(
     fc.property(fc.array(anySeries, { maxLength: 400, size: "max" }), (all) => {
-      const slice = new PaneSlice(0, new PaneTable(plan, new SeriesTable(10)));
+      const slice = new PaneSlice(0, new PaneTable(plan, new SeriesTable(10, 0)));
       const places = new Map<number, number>();
       for (const series of all) {
         if (!places.has(series)) places.set(series, places.size);

@@ -9,6 +9,7 @@ import { readEvents, type ReadRequest } from "../../protocol/event-reader.ts";
 import { decodeClientFrame } from "../../protocol/frames.ts";
 import { scanHead } from "../../protocol/msgpack-scan.ts";
 import { readFrame, readPlainFrame } from "../../protocol/plain-reader.ts";
+import { KnownTexts } from "../support/known-fields.ts";
 import { sharesOf } from "../support/frame-shares.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
 import { deadLetterText } from "../../workers/dead-letter-text.ts";
@@ -16,6 +17,8 @@ import { deadLetterText } from "../../workers/dead-letter-text.ts";
 const PARTITIONS = 16;
 const HOSTS = 3;
 const wanted: readonly string[] = ["eventType", "userId", "properties.k0", "properties.x", "context.deviceType", "source"];
+
+const known = new KnownTexts();
 
 /** Whether the frame was read the plain way. */
 export function checkReaders(format: FrameFormat, bytes: Uint8Array, ingestTimeMs: number): boolean {
@@ -29,7 +32,10 @@ export function checkReaders(format: FrameFormat, bytes: Uint8Array, ingestTimeM
   if (plain !== undefined) {
     assert.ok(!(reference instanceof WeirError), "the plain reader took what the reference refuses");
     assertSameRows(plain, reference);
-    for (const path of wanted) assert.deepEqual(plain.field(path), reference.field(path), path);
+    for (const path of wanted) {
+      assert.deepEqual(plain.field(path), reference.field(path), path);
+      known.check(plain, path);
+    }
   }
   checkSplit(request, reference);
   return plain !== undefined;

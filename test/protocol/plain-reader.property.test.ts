@@ -13,6 +13,7 @@ import { encodePublish } from "../../protocol/frames.ts";
 import { readPlainFrame } from "../../protocol/plain-reader.ts";
 import { assertSameValues } from "../support/same-values.ts";
 import { goodEvent, INGEST_MS, spoiledEvent, type Event } from "./event-arbitraries.ts";
+import { KnownTexts } from "../support/known-fields.ts";
 
 const wanted: readonly string[] = [
   "eventType",
@@ -44,6 +45,8 @@ const tenants = ["demo", "t", "acme", "größer", "abcdefg"];
 const maps = new Packr({ useRecords: false, variableMapSize: true });
 const rich = new Packr({ useRecords: true, moreTypes: true } as ConstructorParameters<typeof Packr>[0]);
 
+const known = new KnownTexts();
+
 function assertEqual(plain: EventColumns, reference: EventColumns): void {
   assert.equal(plain.count, reference.count);
   assert.deepEqual(plain.verdicts, reference.verdicts);
@@ -55,7 +58,10 @@ function assertEqual(plain: EventColumns, reference: EventColumns): void {
   assert.deepEqual(plain.eventTimesMs, reference.eventTimesMs);
   assert.deepEqual(plain.partitions, reference.partitions);
   assert.equal(plain.derived.size, 0);
-  for (const path of [...wanted, ...unwanted]) assertSameValues(plain.field(path), reference.field(path), path);
+  for (const path of [...wanted, ...unwanted]) {
+    assertSameValues(plain.field(path), reference.field(path), path);
+    known.check(plain, path);
+  }
   assertSameValues(plain.events, reference.events);
   for (let row = 0; row < plain.count; row++) assert.deepEqual(plain.raw(row), reference.raw(row));
 }

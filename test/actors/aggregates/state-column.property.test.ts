@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Aggregate } from "../../../actors/aggregates/aggregate.ts";
+import { hashValue } from "../../../actors/aggregates/key-text.ts";
 import { aggregates } from "../../../actors/aggregates/registry.ts";
-import { compiledAdd, StateObjects, type StateColumn } from "../../../actors/aggregates/state-column.ts";
+import { compiledAdd, StateObjects, type RowValues, type StateColumn } from "../../../actors/aggregates/state-column.ts";
 import { ByteReader, ByteWriter } from "../../../protocol/bytes.ts";
 import type { FieldValue } from "../../../protocol/field-path.ts";
 import { aggregateNames } from "../../../protocol/metric-definition.ts";
@@ -38,6 +39,13 @@ function written(write: (writer: ByteWriter) => void): Uint8Array {
   return writer.finish();
 }
 
+/** Each value in all the forms in which it may be read. */
+function rowsOf(values: readonly FieldValue[]): RowValues {
+  const hashes = new Uint32Array(2 * values.length);
+  values.forEach((each, index) => hashValue(each, hashes, 2 * index));
+  return { numbers: Float64Array.from(values, (each) => (typeof each === "number" ? each : NaN)), hashes, values };
+}
+
 class Both {
   readonly #aggregate: Aggregate<unknown>;
   readonly #column: StateColumn;
@@ -57,7 +65,7 @@ class Both {
     const indexes = Int32Array.from([...rows.map((_, index) => rows.length - 1 - index), 0]);
     const places = Int32Array.from([...rows.map(([at]) => at), 0]);
     const values = rows.map(([, each]) => each).toReversed();
-    this.#column.addRows(places, values, indexes, 0, rows.length);
+    this.#column.addRows(places, rowsOf(values), indexes, 0, rows.length);
   }
 
   merge(to: number, from: Both, fromPlace: number): void {

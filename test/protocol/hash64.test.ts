@@ -1,7 +1,7 @@
 /** The hash is part of the stored format: these digests (first two words, from the reference C code) must never change. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hash64 } from "../../../actors/aggregates/hash64.ts";
+import { hash64 } from "../../protocol/hash64.ts";
 
 const vectors: readonly (readonly [text: string, first: number, second: number])[] = [
   ["", 0x00000000, 0x00000000],

@@ -53,6 +53,12 @@ export function hash64(text: string, into: Uint32Array): void {
   into[1] = (h2 + h1) | 0;
 }
 
+/** The same, with (0, 1) in place of (0, 0), which may then stand for no text. */
+export function nonZeroHash64(text: string, into: Uint32Array): void {
+  hash64(text, into);
+  if (into[0] === 0 && into[1] === 0) into[1] = 1;
+}
+
 /** Puts the text's UTF-8 bytes and a block of zeros into the scratch buffer and returns the number of bytes without zeros. */
 function encodePadded(text: string): number {
   const bytesMax = text.length * 3 + BLOCK_BYTES;

@@ -1,0 +1,84 @@
+/**
+ * The series that rows had before, by the numbers of their dimensions' texts (`protocol/text-numbers.ts`): a row's series is found by a
+ * few small numbers, where Maps by text cost a look at each text (`npm run bench -- micro`, partition: events_by_type_and_country).
+ * Texts get new numbers now and then, so entries go stale; with too many of them all are forgotten. Bounded by the number of series,
+ * and nothing but speed depends on what is in it. The plain version is `SeriesTable.of`.
+ *
+ *   entry   text number of each dimension | series + 1;   open addressing, at most half full
+ */
+import { textGeneration } from "../protocol/text-numbers.ts";
+import { NOTHING } from "./gathered-rows.ts";
+
+export const NO_SERIES = -1;
+const ENTRIES_MIN = 16;
+/** Room for so many entries for each series. */
+const ROOM = 4;
+/** 2^32 over the golden ratio. */
+const GOLDEN_RATIO = 0x9e3779b1;
+
+export class RecentSeries {
+  readonly #dimensions: number;
+  readonly #stride: number;
+  #entries: Int32Array;
+  #mask = ENTRIES_MIN - 1;
+  #count = 0;
+  #generation = textGeneration();
+
+  constructor(dimensions: number) {
+    this.#dimensions = dimensions;
+    this.#stride = dimensions + 1;
+    this.#entries = new Int32Array(ENTRIES_MIN * this.#stride);
+  }
+
+  /** The series of row `index`, or NO_SERIES. */
+  find(textNumbers: readonly Int32Array[], index: number): number {
+    if (this.#generation !== textGeneration()) this.forgetAll();
+    return (this.#entries[this.#place(textNumbers, index) + this.#dimensions] ?? 0) - 1;
+  }
+
+  /** For a row that `find` has just not found; one of whose texts some has no number is not noted. `seriesCount`: of the metric. */
+  note(textNumbers: readonly Int32Array[], index: number, series: number, seriesCount: number): void {
+    for (let dimension = 0; dimension < this.#dimensions; dimension++) {
+      const number = textNumbers[dimension]?.[index] ?? 0;
+      if (number <= 0 && number !== NOTHING) return;
+    }
+    if (2 * (this.#count + 1) > this.#mask) this.#makeRoom(seriesCount);
+    const at = this.#place(textNumbers, index);
+    for (let dimension = 0; dimension < this.#dimensions; dimension++) {
+      this.#entries[at + dimension] = textNumbers[dimension]?.[index] ?? 0;
+    }
+    this.#entries[at + this.#dimensions] = series + 1;
+    this.#count++;
+  }
+
+  /** A series has been released: its number may become another's. */
+  forgetAll(): void {
+    if (this.#count > 0) this.#entries.fill(0);
+    this.#count = 0;
+    this.#generation = textGeneration();
+  }
+
+  #makeRoom(seriesCount: number): void {
+    const entries = this.#mask + 1;
+    if (entries < ROOM * seriesCount) {
+      this.#mask = 2 * entries - 1;
+      this.#entries = new Int32Array(2 * entries * this.#stride);
+      this.#count = 0;
+    } else this.forgetAll();
+  }
+
+  /** Where the entry of a row is, or would go. */
+  #place(textNumbers: readonly Int32Array[], index: number): number {
+    const entries = this.#entries;
+    const dimensions = this.#dimensions;
+    let hash = 0;
+    for (let at = 0; at < dimensions; at++) hash = Math.imul(hash ^ (textNumbers[at]?.[index] ?? 0), GOLDEN_RATIO);
+    for (let entry = hash ^ (hash >>> 15); ; entry++) {
+      const place = (entry & this.#mask) * this.#stride;
+      if (entries[place + dimensions] === 0) return place;
+      let same = 0;
+      while (same < dimensions && entries[place + same] === textNumbers[same]?.[index]) same++;
+      if (same === dimensions) return place;
+    }
+  }
+}
