@@ -71,14 +71,44 @@ export class Deduplicator {
     if (expires) this.#expire();
   }
 
+  /**
+   * Hashes the ids of `rows[from]` to before `rows[to]` (no more than HASHED_MAX) and touches the places where they will be looked up,
+   * so that the processor waits for all of that memory together: a table of millions of ids lies in memory that is slow to reach
+   * (`npm run bench -- path`, dedup). `lookupHashed` may follow for each.
+   */
+  hash(ids: TextColumn, rows: Int32Array, from: number, to: number): void {
+    const halves = this.#halves;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let seen = 0;
+    for (let at = from; at < to; at++) {
+      fingerprint(this.#key, ids, rows[at] ?? 0);
+      hashed[2 * (at - from)] = fingerprintLow;
+      hashed[2 * (at - from) + 1] = fingerprintHigh;
+      seen |= (halves[2 * (fingerprintLow & mask)] ?? 0) | (slots[fingerprintLow & mask] ?? 0);
+    }
+    touched = seen;
+  }
+
+  /** `lookup` for the row that was hashed as number `index`, from 0. */
+  lookupHashed(index: number): boolean {
+    fingerprintLow = hashed[2 * index] ?? 0;
+    fingerprintHigh = hashed[2 * index + 1] ?? 0;
+    return this.#isRemembered();
+  }
+
   /** True when the id is remembered. When it is not, `remember` may follow. */
   lookup(ids: TextColumn, row: number): boolean {
     fingerprint(this.#key, ids, row);
+    return this.#isRemembered();
+  }
+
+  #isRemembered(): boolean {
     this.#place = this.#find(fingerprintLow, fingerprintHigh);
     return this.#slots[this.#place] !== EMPTY;
   }
 
-  /** Remembers the id of the last `lookup`, which did not find it: hashing it once is enough. */
+  /** Remembers the id of the last look-up, which did not find it: hashing it once is enough. */
   remember(): void {
     assert(this.#currentSlot >= 0, "advance before remember");
     const low = fingerprintLow;
@@ -245,6 +275,13 @@ class FingerprintList {
 // of 32 bits with their sign without a piece of memory for each.
 let fingerprintLow = 0;
 let fingerprintHigh = 0;
+
+/** So many ids are hashed at once. */
+export const HASHED_MAX = 128;
+/** Low and high halves of the ids that were hashed last, whatever table they are for. */
+const hashed = new Int32Array(2 * HASHED_MAX);
+/** What `hash` saw, kept so that no compiler takes the touching away. */
+export let touched = 0;
 
 /**
  * HalfSipHash-1-3, 64-bit output, of the text's UTF-8 bytes; the result is in `fingerprintLow` and `fingerprintHigh`. All in one

@@ -88,11 +88,12 @@ export class PartitionTenant {
    * Decides one event and, when it is accepted, applies it. The verdict is written into the columns.
    * Deduplication comes before lateness: a resent event that has become late was counted, and must not become a dead letter.
    * An id is remembered only when its event counts: a late or invalid one can be replayed later.
+   * `hashed`: as which number its id was hashed with others (`Deduplicator.hash`).
    */
-  apply(columns: EventColumns, row: number, ingestTimeMs: number): number {
+  apply(columns: EventColumns, row: number, ingestTimeMs: number, hashed: number): number {
     this.changed = true;
     if (ingestTimeMs > this.ingestTimeMs) this.ingestTimeMs = ingestTimeMs;
-    const verdict = this.#judge(columns, row, ingestTimeMs);
+    const verdict = this.#judge(columns, row, ingestTimeMs, hashed);
     this.ledger.received++;
     columns.verdicts[row] = verdict;
     if (verdict === ACCEPTED) {
@@ -104,11 +105,11 @@ export class PartitionTenant {
     return verdict;
   }
 
-  #judge(columns: EventColumns, row: number, ingestTimeMs: number): number {
+  #judge(columns: EventColumns, row: number, ingestTimeMs: number, hashed: number): number {
     const refused = columns.verdicts[row] ?? ACCEPTED;
     if (refused !== ACCEPTED) return refused;
     this.dedup.advance(ingestTimeMs);
-    if (this.dedup.lookup(columns.eventIds, row)) return DUPLICATE;
+    if (this.dedup.lookupHashed(hashed)) return DUPLICATE;
     return (columns.eventTimesMs[row] ?? 0) < this.watermarkMs - this.#rules.allowedLatenessMs ? LATE : ACCEPTED;
   }
 

@@ -13,7 +13,7 @@ import { metricDefinition, type MetricDefinition } from "../protocol/metric-defi
 import { isDeadLetter } from "../protocol/verdicts.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { encodeDeadLetter, type DeadLetter } from "./dead-letter.ts";
-import type { DedupKey } from "./deduplicate.ts";
+import { HASHED_MAX, type DedupKey } from "./deduplicate.ts";
 import type { StateReader, StateWrite } from "./effects.ts";
 import type { MetricPlans } from "./metric-plan.ts";
 import type { PaneRetention } from "./pane.ts";
@@ -121,20 +121,20 @@ export class Partition {
     for (const gone of this.tenant(tenant).define(plans)) gone.erase(this.#erased);
   }
 
-  /** Applies one row of a frame, and keeps it as a dead letter when it is refused. Returns its verdict. */
-  apply(frame: FrameFacts, columns: EventColumns, row: number): number {
-    const verdict = this.tenant(frame.tenant).apply(columns, row, frame.ingestTimeMs);
-    if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
-    return verdict;
-  }
-
-  /** The same for the rows of a frame that belong here: those in `rows` from index `from` to before `to`, in rising order. */
+  /**
+   * Applies the rows of a frame that belong here: those in `rows` from index `from` to before `to`, in rising order. What is refused is
+   * kept as a dead letter; verdicts are in the columns afterwards.
+   */
   applyRows(frame: FrameFacts, columns: EventColumns, rows: Int32Array, from: number, to: number): void {
     const state = this.tenant(frame.tenant);
-    for (let at = from; at < to; at++) {
-      const row = rows[at] ?? 0;
-      const verdict = state.apply(columns, row, frame.ingestTimeMs);
-      if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
+    for (let first = from; first < to; first += HASHED_MAX) {
+      const end = Math.min(to, first + HASHED_MAX);
+      state.dedup.hash(columns.eventIds, rows, first, end);
+      for (let at = first; at < end; at++) {
+        const row = rows[at] ?? 0;
+        const verdict = state.apply(columns, row, frame.ingestTimeMs, at - first);
+        if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
+      }
     }
   }
 

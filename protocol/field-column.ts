@@ -13,39 +13,37 @@ import type { FieldValue } from "./field-path.ts";
 export const UNKNOWN = 0;
 export const NUMBER = -1;
 
-export interface KnownField {
-  readonly kinds: Int32Array;
-  /** Where row 0 is among the kinds; and, of numbers and hashes, among them. */
-  readonly firstKind: number;
-  readonly numbers?: Float64Array;
-  readonly firstNumber?: number;
-  readonly hashes?: Uint32Array;
-  readonly firstHash?: number;
-  readonly others: readonly FieldValue[];
-}
-
+/** Kinds, numbers and hashes of several columns lie together; `first...` is where those of row 0 are. */
 export class FieldColumn {
+  readonly others: readonly FieldValue[];
   readonly kinds: Int32Array;
   readonly firstKind: number;
   readonly numbers: Float64Array;
   readonly firstNumber: number;
   readonly hashes: Uint32Array | undefined;
   readonly firstHash: number;
-  readonly others: readonly FieldValue[];
 
-  constructor({ kinds, firstKind, numbers, firstNumber, hashes, firstHash, others }: KnownField) {
+  constructor(
+    others: readonly FieldValue[],
+    kinds: Int32Array,
+    firstKind: number,
+    numbers: Float64Array = NO_NUMBERS,
+    firstNumber = 0,
+    hashes?: Uint32Array,
+    firstHash = 0,
+  ) {
+    this.others = others;
     this.kinds = kinds;
     this.firstKind = firstKind;
-    this.numbers = numbers ?? NO_NUMBERS;
-    this.firstNumber = firstNumber ?? 0;
+    this.numbers = numbers;
+    this.firstNumber = firstNumber;
     this.hashes = hashes;
-    this.firstHash = firstHash ?? 0;
-    this.others = others;
+    this.firstHash = firstHash;
   }
 
   /** Of values of which nothing else is known. */
   static of(values: readonly FieldValue[]): FieldColumn {
-    return new FieldColumn({ kinds: zeroKinds(values.length), firstKind: 0, others: values });
+    return new FieldColumn(values, zeroKinds(values.length), 0);
   }
 
   value(row: number): FieldValue {

@@ -50,6 +50,7 @@ export class PlainColumns implements EventColumns {
   readonly #refused: number[] = [];
   readonly #accepted = new Map<string, FieldValue[]>();
   readonly #values = new Map<string, FieldValue[]>();
+  readonly #fieldColumns: (FieldColumn | undefined)[] = [];
   #reference: EventColumns | undefined;
 
   constructor(request: ReadRequest, frame: FrameBytes, count: number, columnOf: ReadonlyMap<string, number>) {
@@ -98,21 +99,25 @@ export class PlainColumns implements EventColumns {
   }
 
   column(path: string): FieldColumn {
-    const column = this.#columnNumber(path);
-    const { kinds, numbers, count } = this;
-    switch (column) {
-      case NO_COLUMN:
-        return FieldColumn.of(this.field(path));
+    const number = this.#columnNumber(path);
+    if (number === NO_COLUMN) return FieldColumn.of(this.field(path));
+    return (this.#fieldColumns[number] ??= this.#makeColumn(number));
+  }
+
+  #makeColumn(number: number): FieldColumn {
+    const { kinds, numbers, hashes, count } = this;
+    const firstKind = number * count;
+    const firstHash = 2 * firstKind;
+    switch (number) {
       case SESSION_COLUMN:
-        return new FieldColumn({ ...this.identities(column), others: this.sessionIds });
+        return new FieldColumn(this.sessionIds, kinds, firstKind, numbers, 0, hashes, firstHash);
       case USER_COLUMN:
-        return new FieldColumn({ ...this.identities(column), others: this.userIds });
+        return new FieldColumn(this.userIds, kinds, firstKind, numbers, 0, hashes, firstHash);
       case TYPE_COLUMN:
-        return new FieldColumn({ kinds, firstKind: column * count, others: this.eventTypes });
+        return new FieldColumn(this.eventTypes, kinds, firstKind);
       default: {
-        const wanted = column - FIRST_WANTED_COLUMN;
-        const others = this.wanted[wanted] ?? [];
-        return new FieldColumn({ kinds, firstKind: column * count, numbers, firstNumber: wanted * count, others });
+        const wanted = number - FIRST_WANTED_COLUMN;
+        return new FieldColumn(this.wanted[wanted] ?? [], kinds, firstKind, numbers, wanted * count);
       }
     }
   }

@@ -2,15 +2,19 @@
  * The session and user ids of a frame, first as places in its bytes and then, many rows at once, as strings. The plain reader
  * uses one of these for each of the two.
  */
-import { UNKNOWN, type KnownField } from "./field-column.ts";
+import { UNKNOWN } from "./field-column.ts";
 import type { FrameBytes, Interner } from "./interner.ts";
 
 /** Rows that are looked up at once: what is fetched for them stays in the fastest cache. */
 export const ROWS_AT_ONCE = 128;
 
 /** Where the ids of a frame go. */
-export interface IdentityColumn extends Required<Pick<KnownField, "kinds" | "firstKind" | "hashes" | "firstHash">> {
+export interface IdentityColumn {
   readonly texts: (string | undefined)[];
+  readonly kinds: Int32Array;
+  readonly firstKind: number;
+  readonly hashes: Uint32Array;
+  readonly firstHash: number;
 }
 
 /**

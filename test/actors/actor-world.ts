@@ -37,14 +37,13 @@ export class ActorWorld {
   publish(events: readonly TestEvent[], ingestTimeMs = 0): number[] {
     const columns = columnsOf(events, this.partitions.length);
     const offset = ++this.#offset as Offset;
-    const touched = new Set<Partition>();
-    for (let row = 0; row < columns.count; row++) {
-      const partition = this.partitions[columns.partitions[row] ?? 0];
-      if (partition === undefined) throw new Error("no such partition");
-      touched.add(partition);
-      partition.apply({ tenant: TENANT, offset, ingestTimeMs, format: 1 }, columns, row);
+    const frame = { tenant: TENANT, offset, ingestTimeMs, format: 1 };
+    for (const partition of this.partitions) {
+      const rows = Int32Array.from(columns.partitions.keys()).filter((row) => columns.partitions[row] === partition.id);
+      if (rows.length === 0) continue;
+      partition.applyRows(frame, columns, rows, 0, rows.length);
+      partition.settle(TENANT, offset);
     }
-    for (const partition of touched) partition.settle(TENANT, offset);
     return [...columns.verdicts];
   }
 

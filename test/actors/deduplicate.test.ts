@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { TextColumn } from "../../protocol/text-column.ts";
-import { Deduplicator, fingerprintOf, type DedupKey } from "../../actors/deduplicate.ts";
+import { Deduplicator, fingerprintOf, HASHED_MAX, type DedupKey } from "../../actors/deduplicate.ts";
 import type { StateWrite } from "../../actors/effects.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
 
@@ -90,6 +90,35 @@ function takes(dedup: Deduplicator, id: string, ingestTimeMs: number): boolean {
   dedup.remember();
   return true;
 }
+
+test("ids that were hashed together are decided as one by one, also while the table grows and time passes", () => {
+  const batch = fc.record({
+    // Some are new, some come again, within a batch and in a later one.
+    ids: fc.array(fc.nat(700), { minLength: 1, maxLength: HASHED_MAX, size: "max" }),
+    afterSlots: fc.constantFrom(0, 0, 0, 1, 26),
+  });
+  fc.assert(
+    fc.property(fc.array(batch, { maxLength: 12 }), (batches) => {
+      const together = new Deduplicator(key, HORIZON_MS);
+      const oneByOne = new Deduplicator(key, HORIZON_MS);
+      let timeMs = START_MS;
+      for (const { ids, afterSlots } of batches) {
+        timeMs += afterSlots * SLOT_MS;
+        const texts = ids.map((id) => `id-${id}`);
+        // Rows lie the other way round, behind one that is not to be taken.
+        const rows = Int32Array.from([0, ...texts.map((_, index) => texts.length - 1 - index)]);
+        together.hash(TextColumn.of(texts.toReversed()), rows, 1, rows.length);
+        texts.forEach((text, index) => {
+          together.advance(timeMs);
+          const isKnown = together.lookupHashed(index);
+          if (!isKnown) together.remember();
+          assert.equal(!isKnown, takes(oneByOne, text, timeMs));
+        });
+        assert.equal(together.count, oneByOne.count);
+      }
+    }),
+  );
+});
 
 test("an id counts once for the whole horizon, and again some time after it", () => {
   const dedup = new Deduplicator(key, HORIZON_MS);

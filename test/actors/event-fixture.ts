@@ -77,7 +77,7 @@ function columnOf(values: readonly FieldValue[]): FieldColumn {
   });
   const numbers = Float64Array.from(values, (value) => (typeof value === "number" ? value : 0));
   const others = values.map((value) => (typeof value === "number" ? undefined : value));
-  return new FieldColumn({ kinds, firstKind: 0, numbers, hashes, others });
+  return new FieldColumn(others, kinds, 0, numbers, 0, hashes);
 }
 
 function fieldOf(of: TestEvent, path: string): FieldValue {

@@ -88,14 +88,11 @@ function apply(partition: Partition, each: Step, offset: Offset): number[] {
     return [];
   }
   const facts = { tenant: each.tenant, offset, ingestTimeMs: each.ingestTimeMs, format: 1 };
-  const verdicts: number[] = [];
+  const columns = columnsOf(each.kind === "malformed" ? [] : each.events, 1, each.tenant);
   if (each.kind === "malformed") partition.refuseFrame(facts, verdictOf("WEIR_FRAME_MALFORMED"), Uint8Array.of(1, 2, 3));
-  else {
-    const columns = columnsOf(each.events, 1, each.tenant);
-    for (let row = 0; row < columns.count; row++) verdicts.push(partition.apply(facts, columns, row));
-  }
+  else partition.applyRows(facts, columns, Int32Array.from(columns.verdicts.keys()), 0, columns.count);
   partition.settle(each.tenant, offset);
-  return verdicts;
+  return [...columns.verdicts];
 }
 
 /** The writes as the store takes them: the last one of a key counts. */
