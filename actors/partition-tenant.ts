@@ -6,7 +6,7 @@ import type { EventColumns } from "../protocol/event-columns.ts";
 import { ACCEPTED, DUPLICATE, kindOf, verdictOf } from "../protocol/verdicts.ts";
 import { HOUR_MS } from "../protocol/windows.ts";
 import { AcceptedRows } from "./accepted-rows.ts";
-import { Deduplicator } from "./deduplicate.ts";
+import { Deduplicator, HASHED_MAX } from "./deduplicate.ts";
 import type { StateReader } from "./effects.ts";
 import type { MetricPlan } from "./metric-plan.ts";
 import { floorTo, PaneLadder } from "./pane.ts";
@@ -85,30 +85,41 @@ export class PartitionTenant {
   }
 
   /**
-   * Decides one event and, when it is accepted, applies it. The verdict is written into the columns.
-   * Deduplication comes before lateness: a resent event that has become late was counted, and must not become a dead letter.
-   * An id is remembered only when its event counts: a late or invalid one can be replayed later.
-   * `hashed`: as which number its id was hashed with others (`Deduplicator.hash`).
+   * Decides the events `rows[from]` to before `rows[to]` of a frame, in that order, and applies those that are accepted. Verdicts are
+   * written into the columns.
    */
-  apply(columns: EventColumns, row: number, ingestTimeMs: number, hashed: number): number {
+  applyRows(columns: EventColumns, rows: Int32Array, from: number, to: number, ingestTimeMs: number): void {
+    if (from === to) return;
     this.changed = true;
     if (ingestTimeMs > this.ingestTimeMs) this.ingestTimeMs = ingestTimeMs;
-    const verdict = this.#judge(columns, row, ingestTimeMs, hashed);
-    this.ledger.received++;
-    columns.verdicts[row] = verdict;
-    if (verdict === ACCEPTED) {
-      this.ledger.accepted++;
-      this.#count(columns, row, ingestTimeMs);
-    } else {
-      this.ledger[kindOf(verdict)]++;
+    this.dedup.advance(ingestTimeMs);
+    this.sessions.open(columns);
+    for (let first = from; first < to; first += HASHED_MAX) {
+      const end = Math.min(to, first + HASHED_MAX);
+      this.dedup.hash(columns.eventIds, rows, first, end);
+      for (let at = first; at < end; at++) {
+        const row = rows[at] ?? 0;
+        const verdict = this.#judge(columns, row, at - first);
+        this.ledger.received++;
+        columns.verdicts[row] = verdict;
+        if (verdict === ACCEPTED) {
+          this.ledger.accepted++;
+          this.#count(columns, row, ingestTimeMs);
+        } else {
+          this.ledger[kindOf(verdict)]++;
+        }
+      }
     }
-    return verdict;
   }
 
-  #judge(columns: EventColumns, row: number, ingestTimeMs: number, hashed: number): number {
+  /**
+   * Deduplication comes before lateness: a resent event that has become late was counted, and must not become a dead letter.
+   * An id is remembered only when its event counts: a late or invalid one can be replayed later. `hashed`: as which number its id
+   * was hashed with others.
+   */
+  #judge(columns: EventColumns, row: number, hashed: number): number {
     const refused = columns.verdicts[row] ?? ACCEPTED;
     if (refused !== ACCEPTED) return refused;
-    this.dedup.advance(ingestTimeMs);
     if (this.dedup.lookupHashed(hashed)) return DUPLICATE;
     return (columns.eventTimesMs[row] ?? 0) < this.watermarkMs - this.#rules.allowedLatenessMs ? LATE : ACCEPTED;
   }
@@ -121,7 +132,7 @@ export class PartitionTenant {
       this.watermarkIngestMs = ingestTimeMs;
       if (this.#ladder.advance(eventTimeMs)) this.#minutePassed = true;
     }
-    this.sessions.apply(columns.sessionIds[row] ?? "", eventTimeMs, columns.eventTypes[row] ?? "", columns.userIds[row]);
+    this.sessions.applyRow(columns, row);
     this.#accepted.push(columns, row, this.#ladder.keyAt(eventTimeMs));
   }
 

@@ -10,10 +10,10 @@ import { ByteWriter } from "../protocol/bytes.ts";
 import type { EventColumns } from "../protocol/event-columns.ts";
 import { NO_OFFSET, type Offset, type PartitionId } from "../protocol/ids.ts";
 import { metricDefinition, type MetricDefinition } from "../protocol/metric-definition.ts";
-import { isDeadLetter } from "../protocol/verdicts.ts";
+import { ACCEPTED, isDeadLetter } from "../protocol/verdicts.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { encodeDeadLetter, type DeadLetter } from "./dead-letter.ts";
-import { HASHED_MAX, type DedupKey } from "./deduplicate.ts";
+import type { DedupKey } from "./deduplicate.ts";
 import type { StateReader, StateWrite } from "./effects.ts";
 import type { MetricPlans } from "./metric-plan.ts";
 import type { PaneRetention } from "./pane.ts";
@@ -126,15 +126,11 @@ export class Partition {
    * kept as a dead letter; verdicts are in the columns afterwards.
    */
   applyRows(frame: FrameFacts, columns: EventColumns, rows: Int32Array, from: number, to: number): void {
-    const state = this.tenant(frame.tenant);
-    for (let first = from; first < to; first += HASHED_MAX) {
-      const end = Math.min(to, first + HASHED_MAX);
-      state.dedup.hash(columns.eventIds, rows, first, end);
-      for (let at = first; at < end; at++) {
-        const row = rows[at] ?? 0;
-        const verdict = state.apply(columns, row, frame.ingestTimeMs, at - first);
-        if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
-      }
+    this.tenant(frame.tenant).applyRows(columns, rows, from, to, frame.ingestTimeMs);
+    for (let at = from; at < to; at++) {
+      const row = rows[at] ?? 0;
+      const verdict = columns.verdicts[row] ?? ACCEPTED;
+      if (isDeadLetter(verdict)) this.#keepRow(frame, columns, row, verdict);
     }
   }
 

@@ -8,15 +8,16 @@
  * not fit becomes a `Session` object under its number, and stays one while it is in memory. Which form it is shows in memory and
  * speed only: the session is the one that `Session` would be (`test/actors/session-table.property.test.ts`).
  *
- *   index: hash -> number    record: start end userAt changeSeq | texts lengths next flags events types hash | two types
+ *   index: hash -> number    record: start end userAt changeSeq | texts lengths next flags events types numbers | two types
  *                                                                    |                                  |
  *   blocks:                                                     [id, user]              [number count, number count...]
  */
 import { assert } from "../protocol/assert.ts";
+import { NOT_KNOWN, TextMemo } from "../protocol/text-memo.ts";
+import { NO_TEXT_NUMBER, textGeneration } from "../protocol/text-numbers.ts";
 import type { DedupKey } from "./deduplicate.ts";
 import { NumberIndex } from "./number-index.ts";
 import { PagedWords } from "./paged-words.ts";
-import { RecentNumbers } from "./recent-numbers.ts";
 import { Session, type PlainSession } from "./session.ts";
 import { equalsLoaded, hashLoaded, loadText, storedText, storeLoaded, wordsOf } from "./text-words.ts";
 import { TypeNumbers } from "./type-numbers.ts";
@@ -44,7 +45,10 @@ const FLAGS = 11;
 const EVENTS = 12;
 /** The piece with the types that have no room here; meaningless when there is none. */
 const MORE_TYPES = 13;
-const HASH = 14;
+/** The number of the user's text, likewise. */
+const USER_NUMBER = 14;
+/** The number of the id's text, of this generation or of none (`protocol/text-numbers.ts`). */
+const ID_NUMBER = 15;
 const TYPES = 16;
 
 const DIRTY = 1;
@@ -58,6 +62,8 @@ const WHOLE = 16;
 const TYPE_COUNT_SHIFT = 8;
 const ONE_TYPE = 1 << TYPE_COUNT_SHIFT;
 
+const RECENT_MIN = 16;
+const RECENT_MAX = 16_384;
 const TYPES_HERE = 2;
 const TYPES_MAX = 16;
 const EVENTS_MAX = 0x7fff_ffff;
@@ -70,7 +76,11 @@ export class SessionTable {
   readonly #records = new PagedWords(PAGE_RECORDS * RECORD_WORDS, FIRST_RECORDS * RECORD_WORDS);
   readonly #blocks = new WordBlocks();
   readonly #types = new TypeNumbers();
-  readonly #recent = new RecentNumbers();
+  /** Sessions by the number of their id's text: a hit spares looking at the text, and hashing it. */
+  #recent = new TextMemo(RECENT_MIN);
+  #recentCapacity = RECENT_MIN;
+  /** The one that the users' numbers are of. */
+  #generation = textGeneration();
   readonly #whole = new Map<number, Session>();
   #end = 0;
   #free = NO_SESSION;
@@ -101,10 +111,17 @@ export class SessionTable {
     return this.#end > 4 * PAGE_RECORDS && this.count * 4 < this.#end;
   }
 
-  /** The number of the session; `NO_SESSION` when it is not in memory. */
-  find(id: string): number {
-    const recent = this.#recent.find(id);
-    return recent === NO_SESSION ? this.#lookUp(id) : recent;
+  /** The number of the session; `NO_SESSION` when it is not in memory. `idNumber`: of its text, where that is known. */
+  find(id: string, idNumber = NO_TEXT_NUMBER): number {
+    const recent = this.#recent.get(idNumber);
+    // Whoever has its number now has another text.
+    if (recent !== NOT_KNOWN && this.#record(recent)[wordIn(recent) + ID_NUMBER] === idNumber) return recent;
+    const number = this.#lookUp(id);
+    if (number !== NO_SESSION && idNumber !== NO_TEXT_NUMBER) {
+      this.#record(number)[wordIn(number) + ID_NUMBER] = idNumber;
+      this.#recent.put(idNumber, number);
+    }
+    return number;
   }
 
   #lookUp(id: string): number {
@@ -118,8 +135,6 @@ export class SessionTable {
       if (((record[at + LENGTHS] as number) & 0xffff) !== lengthBytes) continue;
       const texts = record[at + TEXTS] as number;
       if (!equalsLoaded(this.#blocks.page(texts), offsetIn(texts), lengthBytes)) continue;
-      // Only ASCII: what is forgotten is made from bytes, and must be this very text.
-      if (lengthBytes === id.length) this.#recent.note(id, number);
       return number;
     }
     return NO_SESSION;
@@ -147,18 +162,27 @@ export class SessionTable {
     return number;
   }
 
-  apply(number: number, eventTimeMs: number, eventType: string, userId: string | undefined, gapMs: number): void {
-    if (!this.#applyPlain(number, eventTimeMs, eventType, gapMs)) {
+  /** `typeNumber`, `userNumber`: of their texts, where they are known. */
+  apply(
+    number: number,
+    eventTimeMs: number,
+    eventType: string,
+    userId: string | undefined,
+    gapMs: number,
+    typeNumber = NO_TEXT_NUMBER,
+    userNumber = NO_TEXT_NUMBER,
+  ): void {
+    if (!this.#applyPlain(number, eventTimeMs, eventType, gapMs, typeNumber)) {
       const session = this.#whole.get(number) ?? this.#makeWhole(number, this.session(number));
       session.apply(eventTimeMs, eventType, userId, gapMs);
       this.#floats(number)[pairIn(number) + END] = session.endMs;
     } else if (userId !== undefined) {
-      this.#takeUser(number, eventTimeMs, userId);
+      this.#takeUser(number, eventTimeMs, userId, userNumber);
     }
   }
 
   /** All but the user; false when the session would not be plain afterwards, and then nothing has changed. */
-  #applyPlain(number: number, eventTimeMs: number, eventType: string, gapMs: number): boolean {
+  #applyPlain(number: number, eventTimeMs: number, eventType: string, gapMs: number, typeNumber: number): boolean {
     const record = this.#record(number);
     const at = wordIn(number);
     const flags = record[at + FLAGS] as number;
@@ -170,7 +194,7 @@ export class SessionTable {
     if (eventTimeMs > endMs + gapMs || eventTimeMs < startMs - gapMs) return false;
     if (eventTimeMs < startMs && (flags & STORED) !== 0) return false;
     const events = record[at + EVENTS] as number;
-    if (events === EVENTS_MAX || !this.#countType(number, record, at, eventType)) return false;
+    if (events === EVENTS_MAX || !this.#countType(number, record, at, eventType, typeNumber)) return false;
     record[at + EVENTS] = events + 1;
     if (eventTimeMs > endMs) floats[pair + END] = eventTimeMs;
     if (eventTimeMs < startMs) floats[pair + START] = eventTimeMs;
@@ -178,8 +202,8 @@ export class SessionTable {
   }
 
   /** False: there are too many other types. */
-  #countType(number: number, record: Int32Array, at: number, eventType: string): boolean {
-    const type = this.#types.find(eventType);
+  #countType(number: number, record: Int32Array, at: number, eventType: string, typeNumber: number): boolean {
+    const type = this.#types.find(eventType, typeNumber);
     const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
     const here = Math.min(count, TYPES_HERE);
     for (let place = at + TYPES; place < at + TYPES + 2 * here; place += 2) {
@@ -235,7 +259,7 @@ export class SessionTable {
   }
 
   /** As `Session` does it: the user of the latest event that names one; of two at the same time the greater text. */
-  #takeUser(number: number, eventTimeMs: number, userId: string): void {
+  #takeUser(number: number, eventTimeMs: number, userId: string, userNumber = NO_TEXT_NUMBER): void {
     const record = this.#record(number);
     const at = wordIn(number);
     const floats = this.#floats(number);
@@ -243,16 +267,28 @@ export class SessionTable {
     const hasUser = ((record[at + FLAGS] as number) & HAS_USER) !== 0;
     const userAtMs = floats[pair + USER_AT] as number;
     if (hasUser && eventTimeMs < userAtMs) return;
+    if (this.#generation !== textGeneration()) this.#forgetNumbers();
+    const isKnown = hasUser && userNumber !== NO_TEXT_NUMBER && record[at + USER_NUMBER] === userNumber;
+    if (!isKnown && !this.#hasUser(record, at, userId, hasUser)) {
+      if (hasUser && eventTimeMs === userAtMs && userId <= (this.#userId(record, at) ?? "")) return;
+      this.#storeUser(record, at, loadText(userId));
+    }
+    record[at + USER_NUMBER] = userNumber;
+    floats[pair + USER_AT] = eventTimeMs;
+  }
+
+  #hasUser(record: Int32Array, at: number, userId: string, hasUser: boolean): boolean {
     const lengthBytes = loadText(userId);
     const lengths = record[at + LENGTHS] as number;
     const texts = record[at + TEXTS] as number;
-    const userPlace = offsetIn(texts) + wordsOf(lengths & 0xffff);
-    const isSame = hasUser && lengths >>> 16 === lengthBytes && equalsLoaded(this.#blocks.page(texts), userPlace, lengthBytes);
-    if (!isSame) {
-      if (hasUser && eventTimeMs === userAtMs && userId <= (this.#userId(record, at) ?? "")) return;
-      this.#storeUser(record, at, lengthBytes);
-    }
-    floats[pair + USER_AT] = eventTimeMs;
+    if (!hasUser || lengths >>> 16 !== lengthBytes) return false;
+    return equalsLoaded(this.#blocks.page(texts), offsetIn(texts) + wordsOf(lengths & 0xffff), lengthBytes);
+  }
+
+  /** O(sessions), once in 2^30 texts: their numbers may be other texts' in the generation after this one. */
+  #forgetNumbers(): void {
+    this.#generation = textGeneration();
+    for (let number = 0; number < this.#end; number++) this.#record(number)[wordIn(number) + USER_NUMBER] = NO_TEXT_NUMBER;
   }
 
   /** Puts the loaded text behind the id, in another piece of memory when it needs one of another length. */
@@ -350,13 +386,14 @@ export class SessionTable {
 
   /** Its number is another session's from now on. */
   remove(number: number): void {
-    this.#recent.forget(this.id(number));
     const record = this.#record(number);
     const at = wordIn(number);
+    record[at + ID_NUMBER] = NO_TEXT_NUMBER;
+    const hash = hashLoaded(this.#key, loadText(this.id(number)));
     if (!this.#whole.delete(number)) this.#letTypesGo(record, at);
     const lengths = record[at + LENGTHS] as number;
     this.#blocks.giveBack(record[at + TEXTS] as number, wordsOf(lengths & 0xffff) + wordsOf(lengths >>> 16));
-    this.#index.remove(record[at + HASH] as number, number);
+    this.#index.remove(hash, number);
     record[at + NEXT] = this.#free;
     this.#free = number;
   }
@@ -372,9 +409,11 @@ export class SessionTable {
     storeLoaded(this.#blocks.page(texts), offsetIn(texts), lengthBytes);
     record[at + TEXTS] = texts;
     record[at + LENGTHS] = lengthBytes;
-    record[at + HASH] = hash;
     this.#index.add(hash, number);
-    this.#recent.sizeFor(this.count);
+    if (this.count > this.#recentCapacity && this.#recentCapacity < RECENT_MAX) {
+      this.#recentCapacity *= 4;
+      this.#recent = new TextMemo(this.#recentCapacity);
+    }
     return number;
   }
 

@@ -10,6 +10,9 @@
  * In here a session is a number in the flat table (`session-table.ts`); the wheel's lists go through the table too.
  */
 import { assert } from "../protocol/assert.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
+import { FieldColumn } from "../protocol/field-column.ts";
+import { NO_TEXT_NUMBER } from "../protocol/text-numbers.ts";
 import { MINUTE_MS } from "../protocol/windows.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { StateReader, StateWrite } from "./effects.ts";
@@ -21,6 +24,7 @@ import { Session } from "./session.ts";
 
 const SESSIONS = "sessions";
 const OPEN = "open-sessions";
+const NO_COLUMN = FieldColumn.of([]);
 
 export interface SessionRules {
   readonly gapMs: number;
@@ -38,6 +42,10 @@ export class Sessions {
   readonly #due = new Map<number, number>();
   readonly #dirty = new NumberList();
   readonly #closedSinceSnapshot = new NumberList();
+  /** Of the frame whose rows are being applied. */
+  #ids = NO_COLUMN;
+  #users = NO_COLUMN;
+  #types = NO_COLUMN;
 
   constructor(tenant: string, rules: SessionRules, cold: StateReader) {
     this.#tenant = tenant;
@@ -58,9 +66,34 @@ export class Sessions {
     return this.#table.sizeBytes + this.#dirty.sizeBytes + this.#closedSinceSnapshot.sizeBytes;
   }
 
-  apply(sessionId: string, eventTimeMs: number, eventType: string, userId: string | undefined): void {
+  /** Before rows of a frame are applied. */
+  open(columns: EventColumns): void {
+    this.#ids = columns.column("sessionId");
+    this.#users = columns.column("userId");
+    this.#types = columns.column("eventType");
+  }
+
+  /** Applies an accepted row of the frame that was opened. */
+  applyRow({ sessionIds, userIds, eventTypes, eventTimesMs }: EventColumns, row: number): void {
+    const idNumber = this.#ids.kind(row);
+    const typeNumber = this.#types.kind(row);
+    const userNumber = this.#users.kind(row);
+    const id = sessionIds[row] ?? "";
+    this.apply(id, eventTimesMs[row] ?? 0, eventTypes[row] ?? "", userIds[row], idNumber, typeNumber, userNumber);
+  }
+
+  /** `...Number`: of the texts (`protocol/text-numbers.ts`), where they are known. */
+  apply(
+    sessionId: string,
+    eventTimeMs: number,
+    eventType: string,
+    userId: string | undefined,
+    idNumber = NO_TEXT_NUMBER,
+    typeNumber = NO_TEXT_NUMBER,
+    userNumber = NO_TEXT_NUMBER,
+  ): void {
     const table = this.#table;
-    let number = table.find(sessionId);
+    let number = table.find(sessionId, idNumber);
     if (number === NO_SESSION) {
       const cold = this.#wake(sessionId);
       if (cold === undefined) {
@@ -70,7 +103,7 @@ export class Sessions {
         table.apply(number, eventTimeMs, eventType, userId, this.#rules.gapMs);
       }
     } else {
-      table.apply(number, eventTimeMs, eventType, userId, this.#rules.gapMs);
+      table.apply(number, eventTimeMs, eventType, userId, this.#rules.gapMs, typeNumber, userNumber);
     }
     this.#markDirty(number);
     // Once on the wheel, a session stays at its minute until that comes up; then it moves to where its end is by then.

@@ -1,3 +1,8 @@
+import { NOT_KNOWN, TextMemo } from "../protocol/text-memo.ts";
+import { NO_TEXT_NUMBER } from "../protocol/text-numbers.ts";
+
+const RECENT_TYPES = 64;
+
 /** Event types as small numbers, each for as long as some session has it: a number that none has any more is used again. */
 export class TypeNumbers {
   readonly #numbers = new Map<string, number>();
@@ -5,20 +10,18 @@ export class TypeNumbers {
   /** By number: how many sessions have it. */
   readonly #holders: number[] = [];
   readonly #free: number[] = [];
-  #lastType: string | undefined;
-  #lastNumber = -1;
+  readonly #recent = new TextMemo(RECENT_TYPES);
 
   get count(): number {
     return this.#numbers.size;
   }
 
-  /** -1: no session has it. */
-  find(type: string): number {
-    if (type === this.#lastType) return this.#lastNumber;
-    const number = this.#numbers.get(type);
-    if (number === undefined) return -1;
-    this.#lastType = type;
-    this.#lastNumber = number;
+  /** -1: no session has it. `textNumber`: of its text, where that is known. */
+  find(type: string, textNumber = NO_TEXT_NUMBER): number {
+    const recent = this.#recent.get(textNumber);
+    if (recent !== NOT_KNOWN) return recent;
+    const number = this.#numbers.get(type) ?? -1;
+    if (number !== -1) this.#recent.put(textNumber, number);
     return number;
   }
 
@@ -45,6 +48,6 @@ export class TypeNumbers {
     this.#numbers.delete(this.text(number));
     this.#types[number] = "";
     this.#free.push(number);
-    this.#lastType = undefined;
+    this.#recent.clear();
   }
 }

@@ -19,6 +19,14 @@ export class TextMemo {
     this.#entries = new Int32Array(2 * capacity);
   }
 
+  get sizeBytes(): number {
+    return this.#entries.byteLength;
+  }
+
+  clear(): void {
+    this.#entries.fill(0);
+  }
+
   /** NOT_KNOWN, or what was put. */
   get(textNumber: number): number {
     const at = 2 * (textNumber & this.#mask);

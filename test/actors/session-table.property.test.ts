@@ -2,6 +2,7 @@
  * Laws of the flat sessions, beside a Map of `Session` objects that sees the same events, snapshots, closings and restarts:
  * - each session in memory is the one that the Map has, and has the same bytes;
  * - numbers and pieces of memory that are given back are used again: what has gone leaves nothing in what comes;
+ * - the numbers of texts (`protocol/text-numbers.ts`), which come and go, show in nothing;
  * - a table that is empty again holds no types.
  */
 import assert from "node:assert/strict";
@@ -12,6 +13,7 @@ import { NO_SESSION, SessionTable } from "../../actors/session-table.ts";
 import { Session } from "../../actors/session.ts";
 import { hashLoaded, loadText } from "../../actors/text-words.ts";
 import { limits } from "../../protocol/limits.ts";
+import { beginTextGeneration, newTextNumber, NO_TEXT_NUMBER } from "../../protocol/text-numbers.ts";
 import { MINUTE_MS } from "../../protocol/windows.ts";
 import { BASE_MS, rules } from "./event-fixture.ts";
 
@@ -44,6 +46,7 @@ const happening = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("store" as const), id }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("remove" as const), id }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("wake" as const), id }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("renumber" as const, "beginAnew" as const) }) },
 );
 
 class Both {
@@ -52,10 +55,13 @@ class Both {
   readonly stored = new Map<string, Uint8Array>();
   #changeSeq = 0;
 
+  /** By text: its number, until an interner drives it out. */
+  readonly #numbers = new Map<string, number>();
+
   event(sessionId: string, timeMs: number, type: string, user: string | undefined): void {
-    const number = this.table.find(sessionId);
+    const number = this.table.find(sessionId, this.#numberOf(sessionId));
     if (number === NO_SESSION) this.table.begin(sessionId, timeMs, type, user);
-    else this.table.apply(number, timeMs, type, user, GAP_MS);
+    else this.table.apply(number, timeMs, type, user, GAP_MS, this.#numberOf(type), this.#numberOf(user));
     const session = this.plain.get(sessionId) ?? new Session(sessionId);
     this.plain.set(sessionId, session);
     session.apply(timeMs, type, user, GAP_MS);
@@ -83,6 +89,28 @@ class Both {
     this.plain.set(sessionId, Session.decode(bytes));
   }
 
+  /** Every text gets another number when it comes again. */
+  renumber(): void {
+    this.#numbers.clear();
+  }
+
+  /** The same, with numbers that other texts had two generations ago. */
+  beginAnew(): void {
+    this.#numbers.clear();
+    for (let generations = 0; generations < 2; generations++) {
+      beginTextGeneration();
+      newTextNumber();
+    }
+  }
+
+  /** A text with an x is one that no interner keeps. */
+  #numberOf(text: string | undefined): number {
+    if (text === undefined || text.includes("x")) return NO_TEXT_NUMBER;
+    let number = this.#numbers.get(text);
+    if (number === undefined) this.#numbers.set(text, (number = newTextNumber()));
+    return number;
+  }
+
   check(): void {
     assert.equal(this.table.count, this.plain.size);
     for (const [sessionId, session] of this.plain) {
@@ -103,7 +131,8 @@ test("flat sessions are those of a Map of objects", () => {
       const both = new Both();
       for (const each of happenings) {
         if (each.kind === "event") both.event(each.id, BASE_MS + each.atMs, each.type, each.userId);
-        else both[each.kind](each.id);
+        else if ("id" in each) both[each.kind](each.id);
+        else both[each.kind]();
       }
       both.check();
       for (const sessionId of [...both.plain.keys()]) both.remove(sessionId);
