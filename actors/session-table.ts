@@ -19,13 +19,12 @@ import type { DedupKey } from "./deduplicate.ts";
 import { NumberIndex } from "./number-index.ts";
 import { PagedWords } from "./paged-words.ts";
 import { Session, type PlainSession } from "./session.ts";
+import { FLAGS, RECORD_WORDS, SessionTypes, TYPES_MAX } from "./session-types.ts";
 import { equalsLoaded, hashLoaded, loadText, storedText, storeLoaded, wordsOf } from "./text-words.ts";
-import { TypeNumbers } from "./type-numbers.ts";
 import { lengthOf, offsetIn, WordBlocks } from "./word-blocks.ts";
 
 export const NO_SESSION = -1;
 
-const RECORD_WORDS = 20;
 const PAGE_BITS = 10;
 const PAGE_RECORDS = 1 << PAGE_BITS;
 const FIRST_RECORDS = 4;
@@ -35,21 +34,17 @@ const START = 0;
 const END = 1;
 const USER_AT = 2;
 const CHANGE_SEQ = 3;
-// Words.
+// Words; those from 11 on that are not here are of `session-types.ts`.
 const TEXTS = 8;
 /** Bytes of the id, and of the user in the high half. */
 const LENGTHS = 9;
 /** The next one of the same list: of a minute of the wheel, or of free records. */
 const NEXT = 10;
-const FLAGS = 11;
 const EVENTS = 12;
-/** The piece with the types that have no room here; meaningless when there is none. */
-const MORE_TYPES = 13;
-/** The number of the user's text, likewise. */
+/** The number of the text of its user, of this generation or of none (`protocol/text-numbers.ts`); and that of its id. */
 const USER_NUMBER = 14;
-/** The number of the id's text, of this generation or of none (`protocol/text-numbers.ts`). */
+
 const ID_NUMBER = 15;
-const TYPES = 16;
 
 const DIRTY = 1;
 const WATCHED = 2;
@@ -58,14 +53,9 @@ const HAS_USER = 4;
 const STORED = 8;
 /** Not plain: all but texts, flags and end are in an object. */
 const WHOLE = 16;
-/** How many types it has stands above the flags. */
-const TYPE_COUNT_SHIFT = 8;
-const ONE_TYPE = 1 << TYPE_COUNT_SHIFT;
 
 const RECENT_MIN = 16;
 const RECENT_MAX = 16_384;
-const TYPES_HERE = 2;
-const TYPES_MAX = 16;
 const EVENTS_MAX = 0x7fff_ffff;
 /** Estimated memory of a session that is an object. */
 const WHOLE_BYTES = 800;
@@ -75,7 +65,7 @@ export class SessionTable {
   readonly #index = new NumberIndex();
   readonly #records = new PagedWords(PAGE_RECORDS * RECORD_WORDS, FIRST_RECORDS * RECORD_WORDS);
   readonly #blocks = new WordBlocks();
-  readonly #types = new TypeNumbers();
+  readonly #types = new SessionTypes(this.#blocks);
   /** Sessions by the number of their id's text: a hit spares looking at the text, and hashing it. */
   #recent = new TextMemo(RECENT_MIN);
   #recentCapacity = RECENT_MIN;
@@ -148,7 +138,7 @@ export class SessionTable {
     const pair = pairIn(number);
     floats[pair + START] = floats[pair + END] = eventTimeMs;
     record[wordIn(number) + EVENTS] = 1;
-    this.#addType(number, eventType, 1);
+    this.#types.add(record, wordIn(number), eventType, 1);
     if (userId !== undefined) this.#takeUser(number, eventTimeMs, userId);
     return number;
   }
@@ -194,68 +184,11 @@ export class SessionTable {
     if (eventTimeMs > endMs + gapMs || eventTimeMs < startMs - gapMs) return false;
     if (eventTimeMs < startMs && (flags & STORED) !== 0) return false;
     const events = record[at + EVENTS] as number;
-    if (events === EVENTS_MAX || !this.#countType(number, record, at, eventType, typeNumber)) return false;
+    if (events === EVENTS_MAX || !this.#types.increase(record, at, eventType, typeNumber)) return false;
     record[at + EVENTS] = events + 1;
     if (eventTimeMs > endMs) floats[pair + END] = eventTimeMs;
     if (eventTimeMs < startMs) floats[pair + START] = eventTimeMs;
     return true;
-  }
-
-  /** False: there are too many other types. */
-  #countType(number: number, record: Int32Array, at: number, eventType: string, typeNumber: number): boolean {
-    const type = this.#types.find(eventType, typeNumber);
-    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
-    const here = Math.min(count, TYPES_HERE);
-    for (let place = at + TYPES; place < at + TYPES + 2 * here; place += 2) {
-      if (record[place] !== type) continue;
-      record[place + 1] = (record[place + 1] as number) + 1;
-      return true;
-    }
-    if (count > TYPES_HERE) {
-      const more = record[at + MORE_TYPES] as number;
-      const page = this.#blocks.page(more);
-      const from = offsetIn(more);
-      for (let place = from; place < from + 2 * (count - TYPES_HERE); place += 2) {
-        if (page[place] !== type) continue;
-        page[place + 1] = (page[place + 1] as number) + 1;
-        return true;
-      }
-    }
-    if (count === TYPES_MAX) return false;
-    this.#addType(number, eventType, 1);
-    return true;
-  }
-
-  /** A type that the session does not have yet. */
-  #addType(number: number, eventType: string, events: number): void {
-    const record = this.#record(number);
-    const at = wordIn(number);
-    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
-    record[at + FLAGS] = (record[at + FLAGS] as number) + ONE_TYPE;
-    let page = record;
-    let place = at + TYPES + 2 * count;
-    if (count >= TYPES_HERE) {
-      const more = this.#roomForType(record, at, count - TYPES_HERE);
-      page = this.#blocks.page(more);
-      place = offsetIn(more) + 2 * (count - TYPES_HERE);
-    }
-    page[place] = this.#types.hold(eventType);
-    page[place + 1] = events;
-  }
-
-  /** The piece with `count` types, and with room for one more. */
-  #roomForType(record: Int32Array, at: number, count: number): number {
-    const more = record[at + MORE_TYPES] as number;
-    const words = wordsForTypes(count + 1);
-    if (count > 0 && words === wordsForTypes(count)) return more;
-    const grown = this.#blocks.take(words);
-    record[at + MORE_TYPES] = grown;
-    if (count === 0) return grown;
-    const from = this.#blocks.page(more);
-    const to = this.#blocks.page(grown);
-    for (let word = 0; word < 2 * count; word++) to[offsetIn(grown) + word] = from[offsetIn(more) + word] as number;
-    this.#blocks.giveBack(more, wordsForTypes(count));
-    return grown;
   }
 
   /** As `Session` does it: the user of the latest event that names one; of two at the same time the greater text. */
@@ -319,8 +252,6 @@ export class SessionTable {
     const at = wordIn(number);
     const floats = this.#floats(number);
     const pair = pairIn(number);
-    const types = new Map<string, number>();
-    this.#eachType(record, at, (type, count) => types.set(this.#types.text(type), count));
     return Session.ofPlain({
       id: this.id(number),
       userId: this.#userId(record, at),
@@ -328,7 +259,7 @@ export class SessionTable {
       startMs: floats[pair + START] as number,
       endMs: floats[pair + END] as number,
       events: record[at + EVENTS] as number,
-      types,
+      types: this.#types.of(record, at),
       isStored: ((record[at + FLAGS] as number) & STORED) !== 0,
       changeSeq: this.changeSeq(number),
     });
@@ -390,7 +321,7 @@ export class SessionTable {
     const at = wordIn(number);
     record[at + ID_NUMBER] = NO_TEXT_NUMBER;
     const hash = hashLoaded(this.#key, loadText(this.id(number)));
-    if (!this.#whole.delete(number)) this.#letTypesGo(record, at);
+    if (!this.#whole.delete(number)) this.#types.letGo(record, at);
     const lengths = record[at + LENGTHS] as number;
     this.#blocks.giveBack(record[at + TEXTS] as number, wordsOf(lengths & 0xffff) + wordsOf(lengths >>> 16));
     this.#index.remove(hash, number);
@@ -436,7 +367,7 @@ export class SessionTable {
     floats[pair + CHANGE_SEQ] = plain.changeSeq;
     record[wordIn(number) + EVENTS] = plain.events;
     this.#setFlag(number, STORED, plain.isStored);
-    for (const [type, count] of plain.types) this.#addType(number, type, count);
+    for (const [type, count] of plain.types) this.#types.add(record, wordIn(number), type, count);
     if (plain.userId !== undefined) this.#takeUser(number, plain.userAtMs, plain.userId);
   }
 
@@ -444,31 +375,13 @@ export class SessionTable {
     assert(!this.#whole.has(number), "a session becomes an object once");
     const record = this.#record(number);
     const at = wordIn(number);
-    this.#letTypesGo(record, at);
+    this.#types.letGo(record, at);
     this.#setFlag(number, WHOLE, true);
     const floats = this.#floats(number);
     floats[pairIn(number) + END] = session.endMs;
     floats[pairIn(number) + CHANGE_SEQ] = session.changeSeq;
     this.#whole.set(number, session);
     return session;
-  }
-
-  #letTypesGo(record: Int32Array, at: number): void {
-    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
-    this.#eachType(record, at, (type) => this.#types.letGo(type));
-    if (count > TYPES_HERE) this.#blocks.giveBack(record[at + MORE_TYPES] as number, wordsForTypes(count - TYPES_HERE));
-    record[at + FLAGS] = (record[at + FLAGS] as number) & (ONE_TYPE - 1);
-  }
-
-  #eachType(record: Int32Array, at: number, take: (type: number, count: number) => void): void {
-    const count = (record[at + FLAGS] as number) >>> TYPE_COUNT_SHIFT;
-    const more = record[at + MORE_TYPES] as number;
-    for (let index = 0; index < count; index++) {
-      const isHere = index < TYPES_HERE;
-      const page = isHere ? record : this.#blocks.page(more);
-      const place = isHere ? at + TYPES + 2 * index : offsetIn(more) + 2 * (index - TYPES_HERE);
-      take(page[place] as number, page[place + 1] as number);
-    }
   }
 
   #userId(record: Int32Array, at: number): string | undefined {
@@ -505,11 +418,4 @@ function wordIn(number: number): number {
 
 function pairIn(number: number): number {
   return (number & (PAGE_RECORDS - 1)) * (RECORD_WORDS / 2);
-}
-
-/** A piece grows by some types at a time, for it moves each time. */
-function wordsForTypes(count: number): number {
-  if (count <= 2) return 4;
-  if (count <= 4) return 8;
-  return count <= 8 ? 16 : 2 * (TYPES_MAX - TYPES_HERE);
 }
