@@ -43,7 +43,6 @@ const NEXT = 10;
 const EVENTS = 12;
 /** The number of the text of its user, of this generation or of none (`protocol/text-numbers.ts`); and that of its id. */
 const USER_NUMBER = 14;
-
 const ID_NUMBER = 15;
 
 const DIRTY = 1;
