@@ -191,8 +191,11 @@ function roleOf({ kind, isRequired }: EventField): Role {
 
 /** The plan of a shape at a node: compiled at the first meeting. */
 export function planAt(node: PathNode, keys: RecordKeys, unwanted: PathNode): RecordPlan {
-  const known = node.plans[keys.number];
-  if (known !== undefined) return known;
+  return node.plans[keys.number] ?? compile(node, keys, unwanted);
+}
+
+/** Apart: a function whose variables are used in a closure takes memory at each call, also where it does not come to the closure. */
+function compile(node: PathNode, keys: RecordKeys, unwanted: PathNode): RecordPlan {
   let seen = 0;
   const fields = keys.names.map((name) => {
     const child = node.child(name);

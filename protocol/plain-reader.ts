@@ -410,14 +410,23 @@ class PlainReader extends PlainCursor {
     if (column !== undefined) column[row] = value;
   }
 
+  /** Integers that a double cannot hold, NaN and infinities are not plain. Apart from `#number`: as an argument it would be an object. */
   #double(at: number, node: PathNode, row: number): number {
     const next = at + 9;
-    return next <= this.end ? this.#number(next, node, row, this.frame.view.getFloat64(at + 1)) : GIVE_UP;
+    if (next > this.end || node.role > ROLE.element) return GIVE_UP;
+    const value = this.frame.view.getFloat64(at + 1);
+    // The negation also catches NaN.
+    if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return GIVE_UP;
+    if (node.column >= 0) {
+      const { count, numbers } = this.#columns;
+      numbers[node.column * count + row] = value;
+      this.#kinds[(FIRST_WANTED_COLUMN + node.column) * count + row] = NUMBER;
+    }
+    return next;
   }
 
-  /** `next`: behind the number. Integers that a double cannot hold, NaN and infinities are not plain. */
+  /** The same for an integer; `next`: behind it. */
   #number(next: number, node: PathNode, row: number, value: number): number {
-    // The negation also catches NaN.
     if (node.role > ROLE.element || !(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return GIVE_UP;
     if (node.column >= 0) {
       const { count, numbers } = this.#columns;
