@@ -134,7 +134,8 @@ export class WeirServer implements BenchServer {
     this.#child = child;
     const deadlineMs = Date.now() + READY_TIMEOUT_MS;
     while (!(await this.#isReady())) {
-      if (child.exitCode !== null) throw new Error(`the server ended with code ${child.exitCode}`);
+      const ended = child.exitCode ?? child.signalCode;
+      if (ended !== null) throw new Error(`the server ended: ${ended}`);
       if (Date.now() > deadlineMs) throw new Error(`the server was not ready within ${READY_TIMEOUT_MS} ms`);
       await sleep(10);
     }
