@@ -10,10 +10,13 @@
  */
 import { assert } from "../protocol/assert.ts";
 import { TextColumn } from "../protocol/text-column.ts";
+import { countedBytes } from "./counted-bytes.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
 
 const SLOTS_IN_HORIZON = 24;
 const LOAD_MAX = 0.7;
+const CAPACITY_MIN = 64;
+const ENTRY_BYTES = 9;
 const EMPTY = 0;
 
 export interface DedupKey {
@@ -25,8 +28,8 @@ export class Deduplicator {
   readonly #key: DedupKey;
   #slotMs: number;
   /** Low and high halves in turn: a look-up touches one place in memory for both. */
-  #halves = new Int32Array(2 * 64);
-  #slots = new Uint8Array(64);
+  #halves = new Int32Array(2 * CAPACITY_MIN);
+  #slots = new Uint8Array(CAPACITY_MIN);
   #count = 0;
   #currentSlot = -1;
   #lastTimeMs = Number.NaN;
@@ -55,7 +58,14 @@ export class Deduplicator {
   }
 
   get sizeBytes(): number {
-    return this.#slots.length * 9;
+    return this.#slots.length * ENTRY_BYTES;
+  }
+
+  /** See `counted-bytes.ts`; with the fingerprints that wait for a snapshot. O(slots of time). */
+  get countedBytes(): number {
+    let bytes = countedBytes(this.#count * (ENTRY_BYTES / LOAD_MAX), this.sizeBytes);
+    for (const pending of this.#pending.values()) bytes += pending.countedBytes;
+    return bytes;
   }
 
   /** Moves time on; ids from before the horizon are forgotten. Time that runs backwards is ignored. */
@@ -206,7 +216,18 @@ export class Deduplicator {
       this.#pending.delete(slot);
     }
     this.#pendingNow = undefined;
-    this.#rebuild(this.#slots.length);
+    this.#rebuild(this.#capacityForLive());
+  }
+
+  /** Half of it, as often as what is left would still fill at most half of what fits: the table shrinks after a flood of ids. */
+  #capacityForLive(): number {
+    const isLive = new Uint8Array(256);
+    for (const byte of this.#liveSlots().keys()) isLive[byte] = 1;
+    let live = 0;
+    for (const byte of this.#slots) live += isLive[byte] ?? 0;
+    let capacity = this.#slots.length;
+    while (capacity > CAPACITY_MIN && live <= (capacity * LOAD_MAX) / 4) capacity /= 2;
+    return capacity;
   }
 
   /** Copies the live entries into a new table of at least `capacity`, a power of two. */
@@ -263,6 +284,10 @@ class FingerprintList {
     }
     this.#halves[this.#length++] = low;
     this.#halves[this.#length++] = high;
+  }
+
+  get countedBytes(): number {
+    return countedBytes(this.#length * 4, this.#halves.byteLength);
   }
 
   /** Valid until the next push. */

@@ -12,6 +12,13 @@ import type { MetricPlan, PaneStates } from "./metric-plan.ts";
 import { MetricSeries } from "./metric-series.ts";
 import { readPartial } from "./partial-panes.ts";
 
+/** Estimated memory: of a partial's place in the tree, with the values merged from it, and of a series without its name. */
+const PARTIAL_BYTES = 280;
+const SERIES_BYTES = 2_000;
+/** One partial of so many is weighed for what its states take; the mean of about the last so many that were counts. */
+const WEIGH_EVERY = 64;
+const WEIGHINGS = 64;
+
 /** A pane whose stored row is out of date. */
 export interface StaleRow {
   readonly series: MetricSeries;
@@ -41,6 +48,9 @@ export class MetricActor {
   #watermarkMs = -Infinity;
   /** Partials held, over all series. */
   #paneCount = 0;
+  /** What the states of a partial take on average; and the names of the series. */
+  #stateBytes = Number.NaN;
+  #nameBytes = 0;
 
   constructor(tenant: string, plan: MetricPlan, retention: PaneRetention) {
     this.tenant = tenant;
@@ -50,6 +60,12 @@ export class MetricActor {
 
   get seriesCount(): number {
     return this.#series.size;
+  }
+
+  /** Estimated: the partials and the series. O(1). */
+  get sizeBytes(): number {
+    const partialBytes = PARTIAL_BYTES + (this.#paneCount === 0 ? 0 : 2 * this.#stateBytes);
+    return this.#paneCount * partialBytes + this.#series.size * SERIES_BYTES + 2 * this.#nameBytes;
   }
 
   get keepFromMs(): number {
@@ -66,7 +82,9 @@ export class MetricActor {
     if (this.#ladder.keepFromMs <= keepFromMs) return false;
     for (const [id, series] of this.#series) {
       this.#paneCount -= series.drop(this.#ladder.keepFromMs);
-      if (series.isEmpty) this.#series.delete(id);
+      if (!series.isEmpty) continue;
+      this.#series.delete(id);
+      this.#nameBytes -= id.length;
     }
     return true;
   }
@@ -77,6 +95,7 @@ export class MetricActor {
     for (let left = count; left > 0; left--) {
       const { seriesId, startMs, sizeMs, states } = readPartial(reader, this.plan);
       if (startMs + sizeMs <= this.#ladder.keepFromMs) continue;
+      if (left % WEIGH_EVERY === 1) this.#weigh(states);
       const series = this.#seriesOf(seriesId);
       this.#paneCount += series.put(partition, startMs, sizeMs, states);
       this.#markStale(series, startMs, sizeMs);
@@ -148,8 +167,14 @@ export class MetricActor {
     if (series === undefined) {
       series = new MetricSeries(JSON.parse(id) as DimensionValue[]);
       this.#series.set(id, series);
+      this.#nameBytes += id.length;
     }
     return series;
+  }
+
+  #weigh(states: PaneStates): void {
+    const bytes = this.plan.sizeBytes(states);
+    this.#stateBytes = Number.isNaN(this.#stateBytes) ? bytes : this.#stateBytes + (bytes - this.#stateBytes) / WEIGHINGS;
   }
 
   #markStale(series: MetricSeries, startMs: number, sizeMs: PaneSizeMs): void {

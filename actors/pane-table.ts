@@ -10,12 +10,19 @@
  * One table for all slices: with one for each, a metric of a few series would spend most of its memory on headers of arrays.
  */
 import type { StateColumn } from "./aggregates/state-column.ts";
+import { countedBytes } from "./counted-bytes.ts";
 import type { MetricPlan } from "./metric-plan.ts";
 import type { SeriesTable } from "./series-table.ts";
 
 /** No place. */
 export const NOWHERE = -1;
 const CAPACITY_MIN = 4;
+/** Of a place without its states. */
+const PLACE_BYTES = 9;
+/** So many places are weighed for what their objects take, at the first time and later; the mean of about so many times counts. */
+const WEIGHED_AT_FIRST = 8;
+const WEIGHED_LATER = 2;
+const WEIGHINGS = 16;
 
 export class PaneTable {
   readonly columns: readonly StateColumn[];
@@ -27,6 +34,9 @@ export class PaneTable {
   /** Places from here on were never used. */
   #unused = 0;
   #free = NOWHERE;
+  /** Where the next weighing begins, and what a place's objects take on average. */
+  #weighFrom = 0;
+  #objectBytes = Number.NaN;
 
   constructor(plan: MetricPlan, seriesTable: SeriesTable) {
     this.columns = plan.newColumns();
@@ -53,6 +63,35 @@ export class PaneTable {
     for (const column of this.columns) column.clear(place);
     this.next[place] = this.#free;
     this.#free = place;
+  }
+
+  /**
+   * See `counted-bytes.ts`. What objects (sketches) take is an estimate from samples, so that asking costs the same for any number
+   * of panes.
+   */
+  get countedBytes(): number {
+    let placeBytes = PLACE_BYTES;
+    for (const column of this.columns) placeBytes += column.placeBytes;
+    const flatBytes = countedBytes(this.count * placeBytes, this.series.length * placeBytes);
+    return flatBytes + this.#weigh() * this.#unused;
+  }
+
+  /** The mean over places, free ones included: those have no objects. */
+  #weigh(): number {
+    const places = this.#unused;
+    if (places === 0) return 0;
+    const isFirst = Number.isNaN(this.#objectBytes);
+    const samples = Math.min(places, isFirst ? WEIGHED_AT_FIRST : WEIGHED_LATER);
+    const step = Math.max(1, Math.floor(places / samples));
+    let bytes = 0;
+    for (let sample = 0; sample < samples; sample++) {
+      const place = (this.#weighFrom + sample * step) % places;
+      for (const column of this.columns) bytes += column.objectBytesAt(place);
+    }
+    this.#weighFrom = (this.#weighFrom + 1) % places;
+    const mean = bytes / samples;
+    this.#objectBytes = isFirst || samples === places ? mean : this.#objectBytes + (mean - this.#objectBytes) / WEIGHINGS;
+    return this.#objectBytes;
   }
 
   #grow(): void {

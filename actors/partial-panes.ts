@@ -20,6 +20,9 @@ import { PaneTable } from "./pane-table.ts";
 import { SeriesTable } from "./series-table.ts";
 
 const PANES = "panes";
+/** Estimated memory of a slice, and of a pane's place in it. */
+const SLICE_BYTES = 320;
+const SLOT_BYTES = 8;
 
 /** By index of a gathered row: its series; and the place of its pane. Filled anew by each metric. */
 let seriesOfRows = new Int32Array(256);
@@ -63,6 +66,12 @@ export class PartialPanes {
 
   get seriesCount(): number {
     return this.#series.count;
+  }
+
+  /** See `counted-bytes.ts`; with the series. O(aggregates). */
+  get countedBytes(): number {
+    const slices = this.#slices.size * SLICE_BYTES + this.#table.count * SLOT_BYTES;
+    return this.#table.countedBytes + this.#series.sizeBytes + slices;
   }
 
   /** Events that went to the `__other__` series. */
@@ -244,6 +253,11 @@ function writePartial(writer: ByteWriter, seriesId: Uint8Array, slice: PaneSlice
 
 /** Series come with every change of one of their panes. Bounded; nothing but speed depends on it. */
 const seriesIds = new Interner(4_096, TEXTS.utf8);
+
+/** Names of series that others have driven out of this thread's cache. */
+export function seriesIdsEvicted(): number {
+  return seriesIds.evicted;
+}
 
 export interface Partial {
   /** The dimension values as JSON text. */

@@ -219,6 +219,7 @@ export class Partition {
     this.deadLetterBytes = 0;
     for (const [tenant, state] of this.tenants) {
       state.countAccepted();
+      state.pendingLetterBytes = 0;
       state.dedup.snapshot("dedup", tenant, writes);
       state.sessions.snapshot(this.#sessionChanges, writes);
       for (const panes of state.metrics.values()) panes.snapshot(writes);
@@ -303,6 +304,7 @@ export class Partition {
   #keep(frame: FrameFacts, row: number, letter: DeadLetter): void {
     const value = encodeDeadLetter(letter);
     this.deadLetterBytes += value.length;
+    this.tenant(frame.tenant).pendingLetterBytes += value.length;
     // By time of receipt, and with the host: offsets of another host's journal are other records.
     const key = [frame.tenant, frame.ingestTimeMs, this.host, frame.offset, row];
     this.#deadLetters.push({ table: DEAD_LETTERS, key, value });

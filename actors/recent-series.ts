@@ -30,6 +30,10 @@ export class RecentSeries {
     this.#entries = new Int32Array(ENTRIES_MIN * this.#stride);
   }
 
+  get sizeBytes(): number {
+    return this.#entries.byteLength;
+  }
+
   /** The series of row `index`, or NO_SERIES. */
   find(textNumbers: readonly Int32Array[], index: number): number {
     if (this.#generation !== textGeneration()) this.forgetAll();

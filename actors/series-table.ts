@@ -11,6 +11,8 @@ import { NO_SERIES, RecentSeries } from "./recent-series.ts";
 /** The series is part of keys in stores, which have a limit of their own. */
 const SERIES_ID_BYTES_MAX = 1_200;
 const NO_BYTES = new Uint8Array(0);
+/** Estimated memory of a series beside its texts: the places in lists and Maps, and the headers of objects. */
+const SERIES_BYTES = 320;
 const encoder = new TextEncoder();
 
 /** Level by level, without a joined key: no text is made for a series that exists. */
@@ -29,6 +31,7 @@ export class SeriesTable {
   readonly #panes: number[] = [];
   readonly #free: number[] = [];
   readonly #recent: RecentSeries;
+  #idBytesSum = 0;
   /** Events that went to the `__other__` series. */
   overflowedEvents = 0;
 
@@ -39,6 +42,11 @@ export class SeriesTable {
 
   get count(): number {
     return this.#ids.length - this.#free.length;
+  }
+
+  /** Estimated: their names as text and as UTF-8, and their values. */
+  get sizeBytes(): number {
+    return this.count * SERIES_BYTES + 3 * this.#idBytesSum + this.#recent.sizeBytes;
   }
 
   idOf(series: number): string {
@@ -110,7 +118,9 @@ export class SeriesTable {
     const series = this.#free.pop() ?? this.#ids.length;
     const id = JSON.stringify(dimensions);
     this.#ids[series] = id;
-    this.#idBytes[series] = encoder.encode(id);
+    const bytes = encoder.encode(id);
+    this.#idBytes[series] = bytes;
+    this.#idBytesSum += bytes.length;
     this.#panes[series] = 0;
     const last = dimensions.at(-1);
     if (last === undefined) return (this.#single = series);
@@ -140,6 +150,7 @@ export class SeriesTable {
       if (child === series || (child instanceof Map && child.size === 0)) parent.delete(value);
     }
     this.#ids[series] = "";
+    this.#idBytesSum -= this.idBytesOf(series).length;
     this.#idBytes[series] = NO_BYTES;
     this.#free.push(series);
     this.#recent.forgetAll();

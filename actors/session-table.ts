@@ -15,6 +15,7 @@
 import { assert } from "../protocol/assert.ts";
 import { NOT_KNOWN, TextMemo } from "../protocol/text-memo.ts";
 import { NO_TEXT_NUMBER, textGeneration } from "../protocol/text-numbers.ts";
+import { countedBytes } from "./counted-bytes.ts";
 import type { DedupKey } from "./deduplicate.ts";
 import { NumberIndex } from "./number-index.ts";
 import { PagedWords } from "./paged-words.ts";
@@ -56,8 +57,6 @@ const WHOLE = 16;
 const RECENT_MIN = 16;
 const RECENT_MAX = 16_384;
 const EVENTS_MAX = 0x7fff_ffff;
-/** Estimated memory of a session that is an object. */
-const WHOLE_BYTES = 800;
 
 export class SessionTable {
   readonly #key: DedupKey;
@@ -71,6 +70,8 @@ export class SessionTable {
   /** The one that the users' numbers are of. */
   #generation = textGeneration();
   readonly #whole = new Map<number, Session>();
+  /** Of the sessions in `#whole`, estimated. */
+  #wholeBytes = 0;
   #end = 0;
   #free = NO_SESSION;
 
@@ -91,8 +92,17 @@ export class SessionTable {
   }
 
   get sizeBytes(): number {
-    const flatBytes = this.#index.sizeBytes + this.#records.sizeBytes + this.#blocks.sizeBytes + this.#recent.sizeBytes;
-    return flatBytes + this.#whole.size * WHOLE_BYTES;
+    return this.#flatBytes + this.#types.sizeBytes + this.#wholeBytes;
+  }
+
+  /** See `counted-bytes.ts`. All flat memory grows with the records that were ever in use at once. */
+  get countedBytes(): number {
+    const usedBytes = this.#end === 0 ? 0 : this.#flatBytes * (this.count / this.#end);
+    return countedBytes(usedBytes, this.#flatBytes) + this.#types.sizeBytes + this.#wholeBytes;
+  }
+
+  get #flatBytes(): number {
+    return this.#index.sizeBytes + this.#records.sizeBytes + this.#blocks.sizeBytes + this.#recent.sizeBytes;
   }
 
   /** Most of the memory is free: a table of what is left would be much smaller. */
@@ -163,7 +173,9 @@ export class SessionTable {
   ): void {
     if (!this.#applyPlain(number, eventTimeMs, eventType, gapMs, typeNumber)) {
       const session = this.#whole.get(number) ?? this.#makeWhole(number, this.session(number));
+      const { sizeBytes } = session;
       session.apply(eventTimeMs, eventType, userId, gapMs);
+      this.#wholeBytes += session.sizeBytes - sizeBytes;
       this.#floats(number)[pairIn(number) + END] = session.endMs;
     } else if (userId !== undefined) {
       this.#takeUser(number, eventTimeMs, userId, userNumber);
@@ -308,9 +320,11 @@ export class SessionTable {
   encode(number: number, changeSeq: number): Uint8Array {
     this.#floats(number)[pairIn(number) + CHANGE_SEQ] = changeSeq;
     const session = this.session(number);
+    const { sizeBytes } = session;
     session.settle();
     session.changeSeq = changeSeq;
-    if (!this.#hasFlag(number, WHOLE)) this.#setFlag(number, STORED, true);
+    if (this.#hasFlag(number, WHOLE)) this.#wholeBytes += session.sizeBytes - sizeBytes;
+    else this.#setFlag(number, STORED, true);
     return session.encode();
   }
 
@@ -320,7 +334,12 @@ export class SessionTable {
     const at = wordIn(number);
     record[at + ID_NUMBER] = NO_TEXT_NUMBER;
     const hash = hashLoaded(this.#key, loadText(this.id(number)));
-    if (!this.#whole.delete(number)) this.#types.letGo(record, at);
+    const whole = this.#whole.get(number);
+    if (whole === undefined) this.#types.letGo(record, at);
+    else {
+      this.#wholeBytes -= whole.sizeBytes;
+      this.#whole.delete(number);
+    }
     const lengths = record[at + LENGTHS] as number;
     this.#blocks.giveBack(record[at + TEXTS] as number, wordsOf(lengths & 0xffff) + wordsOf(lengths >>> 16));
     this.#index.remove(hash, number);
@@ -380,6 +399,7 @@ export class SessionTable {
     floats[pairIn(number) + END] = session.endMs;
     floats[pairIn(number) + CHANGE_SEQ] = session.changeSeq;
     this.#whole.set(number, session);
+    this.#wholeBytes += session.sizeBytes;
     return session;
   }
 

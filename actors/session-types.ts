@@ -31,6 +31,11 @@ export class SessionTypes {
     return this.#numbers.count;
   }
 
+  /** Estimated: the texts of types. What sessions have of them is in records and pieces. */
+  get sizeBytes(): number {
+    return this.#numbers.sizeBytes;
+  }
+
   /** Counts an event of a session, whose record begins at `at`; false: it has too many other types. */
   increase(record: Int32Array, at: number, eventType: string, typeNumber: number): boolean {
     const type = this.#numbers.find(eventType, typeNumber);

@@ -33,6 +33,10 @@ export interface SessionSegment {
 
 /** Shared by all that have none, and never changed. */
 const NO_SEGMENTS: SessionSegment[] = [];
+/** Estimated memory: of a session with one segment and a few types, of a further segment, and of a start in a list. */
+const SESSION_BYTES = 700;
+const SEGMENT_BYTES = 80;
+const START_BYTES = 16;
 const NO_STARTS: readonly number[] = [];
 
 export class Session {
@@ -86,6 +90,12 @@ export class Session {
 
   get events(): number {
     return this.#earlier.reduce((sum, segment) => sum + segment.events, this.prunedEvents + this.#events);
+  }
+
+  /** About how much memory it takes. O(1). */
+  get sizeBytes(): number {
+    const starts = this.superseded.length + this.#storedStarts.length;
+    return SESSION_BYTES + this.#types.sizeBytes + SEGMENT_BYTES * this.#earlier.length + START_BYTES * starts;
   }
 
   /** Open: the watermark is not more than the gap past the last event. */

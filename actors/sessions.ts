@@ -66,6 +66,11 @@ export class Sessions {
     return this.#table.sizeBytes + this.#dirty.sizeBytes + this.#closedSinceSnapshot.sizeBytes;
   }
 
+  /** See `counted-bytes.ts`. */
+  get countedBytes(): number {
+    return this.#table.countedBytes + this.#dirty.sizeBytes + this.#closedSinceSnapshot.sizeBytes;
+  }
+
   /** Before rows of a frame are applied. */
   open(columns: EventColumns): void {
     this.#ids = columns.column("sessionId");

@@ -25,6 +25,11 @@ export class TypeCounts {
     else this.#addElsewhere(type, count);
   }
 
+  /** Estimated; texts are taken as short. */
+  get sizeBytes(): number {
+    return 64 * this.#types.length + 120 * (this.#more?.size ?? 0);
+  }
+
   toMap(): Map<string, number> {
     const all = new Map(this.#types.map((type, at) => [type, this.#counts[at] ?? 0]));
     for (const [type, count] of this.#more ?? []) all.set(type, count);

@@ -11,6 +11,8 @@ export class TypeNumbers {
   readonly #holders: number[] = [];
   readonly #free: number[] = [];
   readonly #recent = new TextMemo(RECENT_TYPES);
+  /** Estimated memory: the texts, at up to two bytes a character, and their places. */
+  sizeBytes = 0;
 
   get count(): number {
     return this.#numbers.size;
@@ -32,6 +34,7 @@ export class TypeNumbers {
       number = this.#free.pop() ?? this.#types.length;
       this.#numbers.set(type, number);
       this.#types[number] = type;
+      this.sizeBytes += sizeOf(type);
     }
     this.#holders[number] = (this.#holders[number] ?? 0) + 1;
     return number;
@@ -45,9 +48,15 @@ export class TypeNumbers {
     const holders = (this.#holders[number] ?? 0) - 1;
     this.#holders[number] = holders;
     if (holders > 0) return;
-    this.#numbers.delete(this.text(number));
+    const type = this.text(number);
+    this.sizeBytes -= sizeOf(type);
+    this.#numbers.delete(type);
     this.#types[number] = "";
     this.#free.push(number);
     this.#recent.clear();
   }
+}
+
+function sizeOf(type: string): number {
+  return 96 + 2 * type.length;
 }

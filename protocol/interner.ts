@@ -41,6 +41,8 @@ export class Interner {
   readonly #strings: string[];
   /** Where the words of the text are that was given last. */
   #given = NOWHERE;
+  /** Texts that others have driven out. */
+  evicted = 0;
 
   /** `capacity`: a power of two. */
   constructor(capacity: number, texts: Texts, placeWords: number = PLACE_WORDS.texts) {
@@ -108,6 +110,7 @@ export class Interner {
 
   #placeToFill(home: number, hash: number): number {
     for (let way = 0; way < WAYS; way++) if (this.#words[(home ^ way) * this.#placeWords] === 0) return home ^ way;
+    this.evicted++;
     return home ^ (hash >>> 30);
   }
 

@@ -36,6 +36,19 @@ export interface PlainRequest extends ReadRequest {
   readonly wanted: readonly string[];
 }
 
+/** What the bounded caches of this thread's reader have let go since its start. It costs speed only: it is made or read anew. */
+export interface ReaderEvictions {
+  /** Texts of dimensions and the like, and ids of sessions and users, that others have driven out. */
+  readonly texts: number;
+  readonly ids: number;
+  /** How often there were so many shapes of records that all were forgotten. */
+  readonly shapes: number;
+}
+
+export function readerEvictions(): ReaderEvictions {
+  return reader.evictions;
+}
+
 /** The columns of a frame, by the fast way if it can be. Throws what `readEvents` throws. */
 export function readFrame(request: PlainRequest): EventColumns {
   return readPlainFrame(request) ?? readEvents(request);
@@ -73,6 +86,9 @@ class PlainReader extends PlainCursor {
   #plans = new PlanCache();
   #dictionary = newDictionary();
   #identities = newIdentities();
+  #shapeRenewals = 0;
+  /** By the dictionaries of before. */
+  #evicted = { texts: 0, ids: 0 };
   readonly #sessionHash = new SessionHash();
   readonly #sessions = new PendingIdentities();
   readonly #users = new PendingIdentities();
@@ -99,9 +115,11 @@ class PlainReader extends PlainCursor {
     if (this.registry.isFull) {
       this.registry = new ShapeRegistry();
       this.#plans = new PlanCache();
+      this.#shapeRenewals++;
     }
     if (areTextNumbersSpent()) {
       beginTextGeneration();
+      this.#evicted = this.evictions;
       this.#dictionary = newDictionary();
       this.#identities = newIdentities();
     }
@@ -122,6 +140,11 @@ class PlainReader extends PlainCursor {
       const alone = readOddRow(request, event);
       return alone !== undefined && this.#columns.takeRow(row, alone, event.starts[0] ?? 0, event.ends[0] ?? 0);
     });
+  }
+
+  get evictions(): ReaderEvictions {
+    const texts = this.#evicted.texts + this.#dictionary.evicted;
+    return { texts, ids: this.#evicted.ids + this.#identities.evicted, shapes: this.#shapeRenewals };
   }
 
   /** Keeps nothing of the frame. */

@@ -232,6 +232,17 @@ export class MetricHost {
     return figures;
   }
 
+  /** Estimated bytes of a tenant's metric actors. O(metrics). */
+  sizeBytes(tenant: string): number {
+    let bytes = 0;
+    for (const actor of this.#actors.get(tenant)?.values() ?? []) bytes += actor.sizeBytes;
+    return bytes;
+  }
+
+  get tenants(): Iterable<string> {
+    return this.#actors.keys();
+  }
+
   #writeRow(tenant: string, actor: MetricActor, row: StaleRow, writes: StateWrite[]): void {
     const current = actor.statesOf(row);
     if (current === undefined) return;

@@ -41,6 +41,14 @@ export class EventCounts implements StateColumn {
   clear(place: number): void {
     this.#events[place] = 0;
   }
+
+  get placeBytes(): number {
+    return 8;
+  }
+
+  objectBytesAt(): number {
+    return 0;
+  }
 }
 
 /** What `count` and `rate` have in common. */

@@ -60,6 +60,14 @@ class Distincts implements StateColumn {
   clear(place: number): void {
     this.#sketches[place] = undefined;
   }
+
+  get placeBytes(): number {
+    return 8;
+  }
+
+  objectBytesAt(place: number): number {
+    return this.#sketches[place]?.sizeBytes() ?? 0;
+  }
 }
 
 /** Nothing is ever added. */

@@ -52,6 +52,14 @@ export class ExactSums implements StateColumn {
     this.#setRest(place, undefined);
   }
 
+  get placeBytes(): number {
+    return 8;
+  }
+
+  objectBytesAt(place: number): number {
+    return this.#rests[place]?.sizeBytes() ?? 0;
+  }
+
   #restAt(place: number): ExactSum {
     const rest = this.#rests[place];
     if (rest !== undefined) return rest;

@@ -79,4 +79,12 @@ class Means implements StateColumn {
     this.#numbers[place] = 0;
     this.#sums.clear(place);
   }
+
+  get placeBytes(): number {
+    return 8 + this.#sums.placeBytes;
+  }
+
+  objectBytesAt(place: number): number {
+    return this.#sums.objectBytesAt(place);
+  }
 }

@@ -89,4 +89,12 @@ class Extremes implements StateColumn {
   clear(place: number): void {
     this.#lowest[place] = Infinity;
   }
+
+  get placeBytes(): number {
+    return 8;
+  }
+
+  objectBytesAt(): number {
+    return 0;
+  }
 }

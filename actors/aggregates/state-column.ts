@@ -29,6 +29,10 @@ export interface StateColumn {
   read(place: number, reader: ByteReader): void;
   /** Makes it the empty state: the place may become another pane's. */
   clear(place: number): void;
+  /** Bytes of arrays that every place takes. */
+  readonly placeBytes: number;
+  /** About how many bytes of objects the state takes beside that. */
+  objectBytesAt(place: number): number;
 }
 
 /** Adds rows as `addRows` does, to states. */
@@ -75,6 +79,15 @@ export class StateObjects implements StateColumn {
 
   clear(place: number): void {
     this.#states[place] = undefined;
+  }
+
+  get placeBytes(): number {
+    return 8;
+  }
+
+  objectBytesAt(place: number): number {
+    const state = this.#states[place];
+    return state === undefined ? 0 : this.#aggregate.sizeBytes(state);
   }
 }
 

@@ -201,3 +201,16 @@ test("expired ids leave the store: its size is bounded by the horizon", async ()
   assert.equal(dedup.count, 25 * 50);
   assert.ok(dedup.sizeBytes <= 4096 * 9, "the table does not grow with all ids ever seen");
 });
+
+test("the table shrinks when a flood of ids has expired, and knows those that are left", () => {
+  const dedup = new Deduplicator(key, HORIZON_MS);
+  for (let index = 0; index < 50_000; index++) takes(dedup, `flood/${index}`, START_MS);
+  const flood = { sizeBytes: dedup.sizeBytes, countedBytes: dedup.countedBytes };
+  assert.ok(flood.countedBytes >= 50_000 * 9 && flood.sizeBytes <= 2 * flood.countedBytes);
+  const later = START_MS + 25 * SLOT_MS;
+  for (let index = 0; index < 100; index++) takes(dedup, `later/${index}`, later - SLOT_MS);
+  for (let index = 100; index < 200; index++) takes(dedup, `later/${index}`, later);
+  assert.equal(dedup.count, 200);
+  assert.ok(dedup.sizeBytes <= 1_024 * 9 && dedup.countedBytes <= flood.countedBytes / 50);
+  for (let index = 0; index < 200; index++) assert.equal(takes(dedup, `later/${index}`, later), false);
+});

@@ -1,6 +1,7 @@
 /**
  * Tables of what has been seen before (interned texts, record shapes) are bounded whatever is sent: once they are full, another
- * million different texts takes no more memory, and what is read is right all the same. Nothing but speed may depend on them.
+ * million different texts takes no more memory, what has been let go is counted, and what is read is right all the same. Nothing
+ * but speed may depend on them.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +10,7 @@ import { runInNewContext } from "node:vm";
 import { FRAME_FORMATS, type EventColumns } from "../../protocol/event-columns.ts";
 import { encodePublish } from "../../protocol/frames.ts";
 import { Interner, TEXTS } from "../../protocol/interner.ts";
-import { readFrame } from "../../protocol/plain-reader.ts";
+import { readerEvictions, readFrame } from "../../protocol/plain-reader.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
 import { profiles } from "../../bench/frame-profiles.ts";
 import { StampedFrames } from "../../bench/stamped-frames.ts";
@@ -60,8 +61,10 @@ test("an interner: a million texts, each given back as it is, and the one that c
       const text = `${pass}-text-${number}`;
       const { written } = encoder.encodeInto(text, bytes);
       if (interner.text(frame, 0, written) !== text || interner.text(frame, 0, written) !== text) assert.fail(text);
+      if (pass === 0 && number === 99) assert.equal(interner.evicted, 0);
     }
   });
+  assert.ok(interner.evicted >= 1_000_000 - 1_024 && interner.evicted < 1_000_000, `${interner.evicted}`);
 });
 
 test("the reader: 1.4 million texts that come once, in every place of an event, and columns that are right", () => {
@@ -94,6 +97,10 @@ test("the reader: 1.4 million texts that come once, in every place of an event, 
       }
     }
   });
+  const { texts, ids } = readerEvictions();
+  // Ids of sessions and users; four fields and the types of events.
+  assert.ok(ids > 250_000 && ids < 400_000, `${ids}`);
+  assert.ok(texts > 900_000 && texts < 1_000_000, `${texts}`);
 });
 
 test("the reader: 4,000 shapes of records, and columns that are right", () => {
@@ -123,4 +130,6 @@ test("the reader: 4,000 shapes of records, and columns that are right", () => {
       assert.deepEqual([...columns.field("properties.path")], expected);
     }
   });
+  // About a thousand at a time.
+  assert.ok(readerEvictions().shapes >= 3 && readerEvictions().shapes <= 5, `${readerEvictions().shapes}`);
 });
