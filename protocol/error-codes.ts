@@ -78,6 +78,11 @@ export const errorCodes = {
   WEIR_FLOW_OVERLOADED: { message: "The server takes no more events right now.", retryable: true, status: 503 },
   WEIR_FLOW_DRAINING: { message: "The server is going down; reconnect.", retryable: true, status: 503, close: 1012 },
   WEIR_DISK_FULL: { message: "The server's disk is full; send again later.", retryable: true, status: 503 },
+  WEIR_TENANT_STATE_FULL: {
+    message: "What the server keeps in memory for the tenant is at its bound; send again later.",
+    retryable: true,
+    status: 429,
+  },
   WEIR_HOST_FAILED: {
     message: "The partition host stopped before the outcome was known; send again.",
     retryable: true,

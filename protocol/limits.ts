@@ -65,6 +65,10 @@ export const limits = {
   poisonFramesMax: 64,
   skippedRecordsMax: 16,
 
+  // A tenant whose state is at its bound (`server/state-budget.ts`): so much is taken all the same, for time to pass
+  fullTenantFrameEveryMs: 1_000,
+  fullTenantBytesPerSecond: 16 * KIB,
+
   // Metrics
   metricsPerTenantMax: 256,
   dimensionsPerMetricMax: 4,

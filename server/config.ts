@@ -3,7 +3,7 @@
  * then WEIR_* environment variables, then defaults. `--help` and `docs/configuration.md` are made from this schema.
  * Nothing here reads the environment: the caller passes it in.
  */
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { z } from "zod";
 import { WeirError } from "../protocol/error-codes.ts";
 import { limits } from "../protocol/limits.ts";
@@ -11,6 +11,13 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from "../protocol/windows.ts";
 import { parseProxy } from "./client-address.ts";
 import { logLevels } from "./log.ts";
 import { parseWith } from "./route.ts";
+
+/** Of the machine, or what its container may have of it. */
+function memoryMib(): number {
+  const constrained = process.constrainedMemory();
+  const bytes = constrained === undefined || constrained === 0 ? totalmem() : Math.min(constrained, totalmem());
+  return bytes / (1024 * 1024);
+}
 
 function integer(min: number, max: number) {
   // Flags and variables are texts. Only plain digits are a number: "", "1e3" and "0x10" are mistakes.
@@ -101,6 +108,22 @@ const settings = {
     description:
       "Free MiB on the disk of `data` below which events are refused with a retryable code, so that commits do not fail",
   }),
+  tenantStateMib: integer(0, 1_048_576)
+    .default(() => Math.floor(memoryMib() / 4))
+    .meta({
+      description:
+        "MiB that what is remembered of one tenant may take (ids, open sessions, panes, as counted in `weir_state_bytes`); above it " +
+        "its frames are refused with a retryable code. Lower keeps room for others and refuses sooner; 0: no bound",
+      defaultText: "a quarter of the memory",
+    }),
+  totalStateMib: integer(0, 1_048_576)
+    .default(() => Math.floor((memoryMib() * 3) / 8))
+    .meta({
+      description:
+        "The same for all tenants together; above it those with more than their fair share are refused. Tables take up to twice " +
+        "what counts while they grow: a higher bound needs the memory for that; 0: no bound",
+      defaultText: "three eighths of the memory",
+    }),
   hostRestartsMax: integer(1, 1_000).default(8).meta({
     description: "Failures in a row after which `/readyz` calls a partition host failed. It is still opened again every 30 s",
   }),

@@ -63,11 +63,12 @@ interface FrameIds {
   readonly id?: number;
 }
 
-/** Not the sender's fault, so they don't count towards abuse. */
+/** Not the sender's fault, or for it to try again and again: they don't count towards abuse. */
 const forgivenCodes: ReadonlySet<ErrorCode> = new Set([
   "WEIR_FLOW_OVERLOADED",
   "WEIR_FLOW_DRAINING",
   "WEIR_HOST_FAILED",
+  "WEIR_TENANT_STATE_FULL",
   "WEIR_INTERNAL",
 ]);
 

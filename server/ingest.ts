@@ -8,7 +8,7 @@
  * (promise 1). When a host fails, what it had not answered is answered WEIR_HOST_FAILED: its fate is unknown, the sender sends
  * again, deduplication decides. So is what comes while it is down: nothing waits here for a host.
  */
-import { isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import { entryOf, isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
 import type { PartitionId, TenantId } from "../protocol/ids.ts";
 import { splitFrame, type FrameShare } from "../protocol/split-frame.ts";
 import { hostOfPartition } from "../workers/host-options.ts";
@@ -22,6 +22,8 @@ export interface IngestOptions {
   readonly now: () => number;
   /** Nothing is taken while it is. */
   readonly isDiskFull?: () => boolean;
+  /** Throws for a frame of a tenant whose state is at its bound. */
+  readonly admitState?: (tenant: TenantId, frameBytes: number) => void;
   /** The tenants whose metrics every host knows; a tenant's first frames wait for that. */
   readonly tenants: { isKnown(tenant: TenantId): boolean; introduce(tenant: TenantId): Promise<void> };
 }
@@ -90,6 +92,7 @@ export class Ingest implements Publisher {
   #hand(request: PublishRequest, done: (outcome: PublishOutcome) => void): void {
     try {
       if (this.#options.isDiskFull?.() === true) throw new WeirError("WEIR_DISK_FULL");
+      this.#options.admitState?.(request.tenant, request.bytes.length);
       const split = this.#split(request);
       const ingestTimeMs = this.#options.now();
       const id = (this.#lastId = (this.#lastId + 1) % FRAME_ID_END);
@@ -105,8 +108,8 @@ export class Ingest implements Publisher {
       this.#pending.set(id, { done, host: undefined, shares: noneAnswered(split) });
     } catch (error) {
       if (!(error instanceof WeirError)) throw error;
-      const { code, path } = error;
-      queueMicrotask(() => done({ kind: "refused", code, ...(path === undefined ? {} : { path }) }));
+      const outcome = refusalOf(error);
+      queueMicrotask(() => done(outcome));
     }
   }
 
@@ -165,6 +168,19 @@ function committedOutcome(host: number, outcome: HostOutcome): PublishOutcome {
 function joinedOutcome({ totalEvents, failedEvents, receipts, results }: PendingShares): PublishOutcome {
   const sorted = results.toSorted((a, b) => a.index - b.index);
   return { kind: "committed", totalEvents, failedEvents, results: sorted, receipt: receipts.join(",") };
+}
+
+/** Of a frame that no host has seen. */
+function refusalOf(error: WeirError): PublishOutcome {
+  const { code, path, retryAfterMs } = error;
+  const detail = error.message.slice(entryOf(code).message.length).trim();
+  return {
+    kind: "refused",
+    code,
+    ...(detail === "" ? {} : { detail }),
+    ...(path === undefined ? {} : { path }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
 }
 
 function refusedOutcome(refused: NonNullable<HostOutcome["refused"]>): PublishOutcome {

@@ -31,6 +31,7 @@ import { observe, quietStream } from "./observation.ts";
 import { boundsOf, Queries } from "./query/service.ts";
 import { checkReceipt } from "./receipt-check.ts";
 import { Receipts } from "./receipts.ts";
+import { StateBudget } from "./state-budget.ts";
 import { readTlsPair, tlsFilesOf } from "./tls.ts";
 import { VERSION } from "./version.ts";
 import { makeWarehouse } from "./warehouse-settings.ts";
@@ -82,7 +83,7 @@ async function start(from: Start, onListening: (server: RunningServer) => void):
   const { directory, control, firstKey } = storage;
   const hostOptions = hostOptionsOf(config, directory);
   const core = await startHosts(from, storage, hostOptions);
-  const { hosts, disk, failed } = core;
+  const { hosts, disk, budget, failed } = core;
   await tidyJournals(from, storage, hostOptions, hosts.count);
 
   const warehouse = makeWarehouse(config, { directory, control }, hostOptions, hosts, log);
@@ -92,7 +93,7 @@ async function start(from: Start, onListening: (server: RunningServer) => void):
   undo.push(() => missingRows.stop());
   missingRows.start();
 
-  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, missingRows, disk) });
+  const metrics = new GatewayMetrics({ version: VERSION, observe: () => observe(hosts, warehouse, missingRows, disk, budget) });
   const { gateway, exports, pool } = makeGateway(from, storage, core, { warehouse, metrics, hostOptions });
   const port = await gateway.listen();
   log.info({ port, address: config.host }, "listening");
@@ -116,6 +117,7 @@ async function start(from: Start, onListening: (server: RunningServer) => void):
       exports.stop();
       await pool.close();
       disk.stop();
+      budget.stop();
       gateway.close();
       await control.close();
       directory.close();
@@ -164,6 +166,7 @@ interface Core {
   readonly live: IntroducedHosts;
   readonly ingest: Ingest;
   readonly disk: DiskSpace;
+  readonly budget: StateBudget;
   /** Who has the hosts' environments open besides them; set once there is a warehouse writer. */
   readonly readers: { reopen: () => Promise<void> };
   readonly failed: Promise<WeirError>;
@@ -207,14 +210,38 @@ async function startHosts(
   });
   await disk.start();
   undo.push(() => disk.stop());
+  const budget = new StateBudget({
+    tenantBytesMax: boundOf(config.tenantStateMib),
+    totalBytesMax: boundOf(config.totalStateMib),
+    statuses: () => hosts.statuses,
+    now,
+    onChange: (tenant, isFull, stateBytes) => {
+      if (isFull) log.warn({ tenant, stateBytes }, "state of a tenant is full: its events are refused");
+      else log.warn({ tenant, stateBytes }, "state of a tenant has room again");
+    },
+  });
+  undo.push(() => budget.stop());
   const { partitionCount } = directory;
-  const ingest = new Ingest({ hosts, partitionCount, now, tenants: live, isDiskFull: () => disk.isFull });
+  const ingest = new Ingest({
+    hosts,
+    partitionCount,
+    now,
+    tenants: live,
+    isDiskFull: () => disk.isFull,
+    admitState: (tenant, frameBytes) => budget.admit(tenant, frameBytes),
+  });
   const replayedRecords = await hosts.start();
   // Hosts that run have timers and stores: both end before the directory is given up.
   undo.push(() => hosts.drain().catch(() => undefined));
+  budget.start();
   for (const tenant of control.tenants()) await live.introduce(tenant);
   log.info({ replayedRecords, hosts: hosts.count, partitions: partitionCount }, "recovered");
-  return { hosts, live, ingest, disk, readers, failed };
+  return { hosts, live, ingest, disk, budget, readers, failed };
+}
+
+/** 0: none. */
+function boundOf(mib: number): number {
+  return mib === 0 ? Infinity : mib * MIB;
 }
 
 async function tidyJournals(

@@ -6,7 +6,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { HostStatus, HostSupervision } from "../workers/ports.ts";
 import type { TableHealth } from "../storage/questdb/reads.ts";
+import { stateKinds, type StateKind } from "../workers/tenant-state.ts";
 import type { WarehouseState } from "./services.ts";
+import type { StateFigures } from "./state-budget.ts";
 import { TalliedHistogram } from "./tallied-histogram.ts";
 
 /** What others know at the moment of a scrape. */
@@ -14,6 +16,7 @@ export interface Observation {
   readonly hosts: readonly HostStatus[];
   readonly supervision?: readonly HostSupervision[];
   readonly diskFreeBytes?: number | undefined;
+  readonly state?: StateFigures;
   readonly warehouse: WarehouseObservation;
 }
 
@@ -53,7 +56,6 @@ const hostFigures = [
   ["weir_mailbox_bytes", "Bytes that wait for their turn", (each: HostStatus) => each.mailboxBytes],
   ["weir_sessions_resident", "Sessions in memory", (each: HostStatus) => each.sessionsResident],
   ["weir_series_panes", "Panes of series in memory", (each: HostStatus) => each.seriesPanes],
-  ["weir_state_bytes", "Estimated bytes of state in memory", (each: HostStatus) => each.stateBytes],
   ["weir_host_heap_bytes", "Used bytes of the thread's heap", (each: HostStatus) => each.heapBytes],
   [
     "weir_host_heap_committed_bytes",
@@ -141,6 +143,14 @@ export class GatewayMetrics {
   ]);
   readonly #ledger = this.#gauge("weir_ledger_events", "Events in the ledger", ["host", "kind"]);
   readonly #imbalance = this.#gauge("weir_ledger_imbalance_events", "Events received without a verdict; must be 0", ["host"]);
+  readonly #stateBytes = this.#gauge("weir_state_bytes", "Bytes that state takes in memory, estimated", ["host", "kind"]);
+  readonly #full = this.#gauge("weir_state_full", "How many are refused because of what their state takes");
+  readonly #nearlyFull = this.#gauge("weir_state_nearly_full", "How many are above four fifths of what their state may take");
+  readonly #letThrough = this.#counter("weir_state_full_frames_taken_total", "Frames that were taken though state is full", []);
+  readonly #evictions = this.#counter("weir_cache_evictions_total", "What the bounded caches of a host's thread have let go", [
+    "host",
+    "cache",
+  ]);
   readonly #diskFree = this.#gauge("weir_disk_free_bytes", "Room on the disk of the data directory");
   readonly #warehouseUp = this.#gauge("weir_warehouse_up", "1 when the warehouse takes rows");
   readonly #rowsWritten = this.#gauge("weir_warehouse_rows_written", "Rows that the warehouse has answered for, since the start");
@@ -222,7 +232,9 @@ export class GatewayMetrics {
     this.#eventTally.each((code, count) => this.#events.inc({ code }, count));
   }
 
-  #take({ hosts, supervision = [], diskFreeBytes, warehouse }: Observation): void {
+  #take({ hosts, supervision = [], diskFreeBytes, state, warehouse }: Observation): void {
+    if (state !== undefined) this.#takeState(state);
+    this.#evictions.reset();
     if (diskFreeBytes !== undefined) this.#diskFree.set(diskFreeBytes);
     for (const status of hosts) {
       const host = String(status.host);
@@ -241,6 +253,9 @@ export class GatewayMetrics {
       for (const [kind, count] of Object.entries({ received, accepted, duplicate, late, invalid })) {
         this.#ledger.set({ host, kind }, count);
       }
+      for (const kind of stateKinds) this.#stateBytes.set({ host, kind }, stateBytesOf(status, kind));
+      const { texts, ids, shapes, series } = status.evictions;
+      for (const [cache, count] of Object.entries({ texts, ids, shapes, series })) this.#evictions.inc({ host, cache }, count);
       this.#imbalance.set({ host }, received - accepted - duplicate - late - invalid);
     }
     this.#hostRestarts.reset();
@@ -272,6 +287,13 @@ export class GatewayMetrics {
     }
   }
 
+  #takeState({ full, nearlyFull, framesLetThrough }: StateFigures): void {
+    this.#full.set(full);
+    this.#nearlyFull.set(nearlyFull);
+    this.#letThrough.reset();
+    this.#letThrough.inc(framesLetThrough);
+  }
+
   #gauge(name: string, help: string, labelNames: readonly string[] = []): Gauge {
     return new Gauge({ name, help, labelNames, registers: [this.registry] });
   }
@@ -283,4 +305,9 @@ export class GatewayMetrics {
   #histogram(name: string, help: string, labelNames: readonly string[]): Histogram {
     return new Histogram({ name, help, labelNames, buckets: secondsBuckets, registers: [this.registry] });
   }
+}
+
+/** Over all tenants: no label names one. */
+function stateBytesOf({ tenantStates }: HostStatus, kind: StateKind): number {
+  return Math.round(tenantStates.reduce((sum, { bytes }) => sum + bytes[kind], 0));
 }

@@ -5,6 +5,7 @@ import type { HostStatus } from "../workers/ports.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { Observation } from "./metrics.ts";
 import type { MissingRows, QuietStream } from "./missing-rows.ts";
+import type { StateBudget } from "./state-budget.ts";
 import type { WarehouseService } from "./warehouse.ts";
 
 /** What there is to compare rows with; undefined while some are on their way. */
@@ -17,7 +18,13 @@ export function quietStream(hosts: Hosts, warehouse: WarehouseService): QuietStr
   return { accepted, position: JSON.stringify([statuses.map(({ appendedOffset }) => appendedOffset), positions]) };
 }
 
-export function observe(hosts: Hosts, warehouse: WarehouseService, missingRows: MissingRows, disk: DiskSpace): Observation {
+export function observe(
+  hosts: Hosts,
+  warehouse: WarehouseService,
+  missingRows: MissingRows,
+  disk: DiskSpace,
+  budget: StateBudget,
+): Observation {
   const statuses = hosts.statuses;
   const hostCount = hosts.count;
   const positions = warehouse.status?.positions ?? {};
@@ -25,6 +32,7 @@ export function observe(hosts: Hosts, warehouse: WarehouseService, missingRows: 
     hosts: statuses,
     supervision: hosts.supervision,
     diskFreeBytes: disk.freeBytes,
+    state: budget.figures,
     warehouse: {
       state: warehouse.state,
       tables: warehouse.tables,

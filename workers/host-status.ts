@@ -1,9 +1,12 @@
 /** A host's figures as the gateway shows them in `/metrics` and `/readyz`. */
 import { getHeapStatistics } from "node:v8";
+import { readerEvictions } from "../protocol/plain-reader.ts";
+import { seriesIdsEvicted } from "../actors/partial-panes.ts";
 import type { HostOptions } from "./host-options.ts";
 import type { OpenHost } from "./open-host.ts";
 import type { HostStatus } from "./ports.ts";
 import type { StageFigures } from "./stage-times.ts";
+import { tenantStatesOf } from "./tenant-state.ts";
 
 export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigures): HostStatus {
   const { partitionHost, journal, snapshots } = host;
@@ -11,7 +14,6 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
   const status = {
     sessionsResident: 0,
     seriesPanes: metric.panes,
-    stateBytes: 0,
     rememberedIds: 0,
     overflowedEvents: 0,
     received: 0,
@@ -26,7 +28,6 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
       watermarkMs = Math.max(watermarkMs, tenant.watermarkMs);
       status.sessionsResident += tenant.sessions.residentCount;
       status.rememberedIds += tenant.dedup.count;
-      status.stateBytes += tenant.dedup.sizeBytes + tenant.sessions.sizeBytes;
       for (const panes of tenant.metrics.values()) {
         status.seriesPanes += panes.paneCount;
         status.overflowedEvents += panes.overflowedEvents;
@@ -42,6 +43,8 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
   const heap = getHeapStatistics();
   return {
     ...status,
+    tenantStates: tenantStatesOf(host.partitions.values(), host.metricHost),
+    evictions: { ...readerEvictions(), series: seriesIdsEvicted() },
     heapBytes: heap.used_heap_size,
     heapCommittedBytes: heap.total_physical_size,
     externalBytes: heap.external_memory,

@@ -3,10 +3,12 @@
  * `hosts.ts` is the implementation; tests of the gateway may put a simpler one in its place.
  */
 import type { RecoveryTimes } from "./recovery-times.ts";
+import type { TenantState } from "./tenant-state.ts";
 import type { AggregateValue } from "../actors/aggregates/aggregate.ts";
 import type { ErrorCode } from "../protocol/error-codes.ts";
 import type { FrameFormat } from "../protocol/event-columns.ts";
 import type { TenantId } from "../protocol/ids.ts";
+import type { ReaderEvictions } from "../protocol/plain-reader.ts";
 import type { DimensionValue, MetricDefinition } from "../protocol/metric-definition.ts";
 import type { CadenceMs, TimeSpan, WindowName } from "../protocol/windows.ts";
 
@@ -39,7 +41,13 @@ export type PublishOutcome =
       readonly receipt: string;
     }
   /** Nothing of it counts, unless the code is WEIR_HOST_FAILED: then it may or may not. */
-  | { readonly kind: "refused"; readonly code: ErrorCode; readonly detail?: string; readonly path?: string };
+  | {
+      readonly kind: "refused";
+      readonly code: ErrorCode;
+      readonly detail?: string;
+      readonly path?: string;
+      readonly retryAfterMs?: number;
+    };
 
 export interface Publisher {
   /** `done` is called exactly once, never during the call. */
@@ -210,7 +218,10 @@ export interface HostStatus {
   readonly mailboxBytes: number;
   readonly sessionsResident: number;
   readonly seriesPanes: number;
-  readonly stateBytes: number;
+  /** What the state of each tenant takes here. */
+  readonly tenantStates: readonly TenantState[];
+  /** What the bounded caches of its thread have let go; `series`: names of series in stage 2. */
+  readonly evictions: ReaderEvictions & { readonly series: number };
   /** Of the thread: V8's heap, and what its objects hold outside of it. With hosts in the main thread, that one's. */
   readonly heapBytes: number;
   /** What V8 has taken for it, with room for what is to come. */

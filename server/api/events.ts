@@ -129,7 +129,13 @@ export function eventsRoutes(services: {
       summary: "Takes one event, a list, or `{events}`; answers when they are on disk",
       body: { bytesMax: limits.requestBodyBytesMax, types: [...formatOfType.keys()], schema: eventsInput },
       answers: { 200: { description: "A result for every event, in input order", schema: eventsAnswer } },
-      errors: [...entryCodes.body, "WEIR_FRAME_TOO_MANY_EVENTS", "WEIR_FRAME_POISONED", "WEIR_HOST_FAILED"],
+      errors: [
+        ...entryCodes.body,
+        "WEIR_FRAME_TOO_MANY_EVENTS",
+        "WEIR_FRAME_POISONED",
+        "WEIR_TENANT_STATE_FULL",
+        "WEIR_HOST_FAILED",
+      ],
       async handle({ owner, body, bodyType }) {
         const startedMs = services.now();
         const format = formatOfType.get(bodyType) ?? FRAME_FORMATS.json;
@@ -159,5 +165,9 @@ function publishOnce(publisher: Publisher, request: Parameters<Publisher["publis
 }
 
 export function refusalOf(outcome: Extract<PublishOutcome, { kind: "refused" }>): WeirError {
-  return new WeirError(outcome.code, outcome.detail, outcome.path === undefined ? {} : { path: outcome.path });
+  const { code, detail, path, retryAfterMs } = outcome;
+  return new WeirError(code, detail, {
+    ...(path !== undefined && { path }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
 }

@@ -143,6 +143,25 @@ test("a retryable refusal is tried again, and nothing new overtakes it", async (
   assert.equal(server.duplicates, 0);
 });
 
+test("a server that takes one frame now and then gets one at a time, at growing pauses, and in the end all", async () => {
+  // As for a tenant whose state is full: most frames are refused, some are let through.
+  const sentMs: number[] = [];
+  let refusals = 0;
+  server.react = () => {
+    sentMs.push(Date.now());
+    if (refusals++ % 7 === 6 || refusals > 60) return { kind: "ack" };
+    return { kind: "refuse", code: "WEIR_TENANT_STATE_FULL", retryable: true };
+  };
+  const client = open({ batchEvents: 1, inFlightMax: 4, retry: { delayMsMin: 8, delayMsMax: 32 } });
+  const result = await client.publish(events(20));
+  assert.deepEqual([result.successfulEvents, result.failedEvents], [20, 0]);
+  assert.deepEqual([server.accepted.toSorted(), server.duplicates], [ids(20).toSorted(), 0]);
+  const [first = 0] = sentMs;
+  // The first four at once, then at least half of 8, 16, 32 ms between two of them.
+  assert.ok((sentMs[6] ?? 0) - first >= 4 + 8 + 16, JSON.stringify(sentMs.slice(0, 7)));
+  assert.equal(server.connections.length, 1, "the connection stays");
+});
+
 test("a refusal that no retry can help fails its events only", async () => {
   server.react = ({ seq }) =>
     seq === 2 ? { kind: "refuse", code: "WEIR_AUTH_SCOPE_MISSING", retryable: false } : { kind: "ack" };

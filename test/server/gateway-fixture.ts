@@ -234,7 +234,8 @@ export function hostStatus(state: HostStatus["state"]): HostStatus {
     mailboxBytes: 100,
     sessionsResident: 1,
     seriesPanes: 1,
-    stateBytes: 1,
+    tenantStates: [{ tenant: "demo", bytes: { ids: 1, sessions: 2, panes: 3, metrics: 4, letters: 5 } }],
+    evictions: { texts: 1, ids: 2, shapes: 3, series: 4 },
     recovery: { openMs: 1, restoreMs: 1, readMs: 1, applyMs: 1, collectMs: 1 },
     heapBytes: 1,
     heapCommittedBytes: 1,
@@ -343,6 +344,7 @@ export async function startGateway(
     version: "0.0.0",
     observe: () => ({
       hosts: health.hosts,
+      state: { full: 2, nearlyFull: 3, framesLetThrough: 7 },
       warehouse: {
         state: health.warehouse,
         rowsWritten: 7,

@@ -103,6 +103,13 @@ test("metrics tell of the gateway, the hosts, their ledgers and the warehouse", 
     /^weir_journal_durable_offset\{host="0"\} 4$/m,
     /^weir_stage_busy_seconds\{host="0",stage="decode"\} 1\.5$/m,
     /^weir_ledger_imbalance_events\{host="0"\} 0$/m,
+    /^weir_state_bytes\{host="0",kind="sessions"\} 2$/m,
+    /^weir_state_bytes\{host="0",kind="letters"\} 5$/m,
+    /^weir_state_full 2$/m,
+    /^weir_state_nearly_full 3$/m,
+    /^weir_state_full_frames_taken_total 7$/m,
+    /^weir_cache_evictions_total\{host="0",cache="shapes"\} 3$/m,
+    /^weir_cache_evictions_total\{host="0",cache="series"\} 4$/m,
     /^weir_warehouse_lag_records\{host="0"\} 2$/m,
   ]) {
     assert.match(text, line);
