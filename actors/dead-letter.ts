@@ -1,5 +1,6 @@
 /** A dead letter: an event whose verdict is neither accepted nor duplicate, kept with its bytes and the reason (promise 3). */
-import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
+import { ByteReader, type ByteWriter } from "../protocol/bytes.ts";
+import type { EventColumns } from "../protocol/event-columns.ts";
 import { codeOf, type VerdictCode } from "../protocol/verdicts.ts";
 import { assert } from "../protocol/assert.ts";
 
@@ -15,15 +16,33 @@ export interface DeadLetter {
   readonly raw: Uint8Array;
 }
 
-export function encodeDeadLetter(letter: DeadLetter): Uint8Array {
-  const writer = new ByteWriter(letter.raw.length + 128);
-  writer.u8(letter.verdict);
-  writer.u8(letter.format);
-  writer.f64(letter.ingestTimeMs);
+export function writeDeadLetter(writer: ByteWriter, letter: DeadLetter): void {
+  writeHead(writer, letter.verdict, letter);
   writer.text(letter.path);
   writer.text(letter.eventId);
   writer.block(letter.raw);
-  return writer.finish();
+}
+
+/** The same for a row of a frame, without a text for its id. */
+export function writeRowLetter(
+  writer: ByteWriter,
+  frame: Pick<DeadLetter, "ingestTimeMs" | "format">,
+  columns: EventColumns,
+  row: number,
+  verdict: number,
+): void {
+  const { bytes, starts, lengths } = columns.eventIds;
+  const idAt = starts[row] ?? 0;
+  writeHead(writer, verdict, frame);
+  writer.text(columns.wrongPaths.get(row) ?? "");
+  writer.part(bytes, idAt, idAt + (lengths[row] ?? 0));
+  writer.block(columns.raw(row));
+}
+
+function writeHead(writer: ByteWriter, verdict: number, frame: Pick<DeadLetter, "ingestTimeMs" | "format">): void {
+  writer.u8(verdict);
+  writer.u8(frame.format);
+  writer.f64(frame.ingestTimeMs);
 }
 
 export function decodeDeadLetter(bytes: Uint8Array): DeadLetter {

@@ -12,20 +12,24 @@ import { NO_OFFSET, type Offset, type PartitionId } from "../protocol/ids.ts";
 import { metricDefinition, type MetricDefinition } from "../protocol/metric-definition.ts";
 import { ACCEPTED, isDeadLetter } from "../protocol/verdicts.ts";
 import { ChangeFeed } from "./change-feed.ts";
-import { encodeDeadLetter, type DeadLetter } from "./dead-letter.ts";
+import { writeDeadLetter, writeRowLetter } from "./dead-letter.ts";
 import type { DedupKey } from "./deduplicate.ts";
-import type { StateReader, StateWrite } from "./effects.ts";
+import type { StateEntry, StateReader, StateWrite } from "./effects.ts";
 import type { MetricPlans } from "./metric-plan.ts";
 import type { PaneRetention } from "./pane.ts";
 import { emptyLedger, PartitionTenant, type LedgerCounts } from "./partition-tenant.ts";
+import { DEAD_LETTERS, PendingLetters } from "./pending-letters.ts";
 import type { SessionRules } from "./sessions.ts";
 
 export const SESSION_CHANGES = "session-changes";
-export const DEAD_LETTERS = "dead-letters";
 const META_KEY = ["partition"];
 const PREFIX_END = "\0";
 /** What `collect` writes into; it keeps the memory of the largest collection. */
 const writer = new ByteWriter(64 * 1024);
+/** What a dead letter is written into. */
+let letterWriter = new ByteWriter(4 * 1024);
+/** A letter may be a whole frame: memory for a larger one is not kept. */
+const LETTER_BYTES_KEPT = 256 * 1024;
 
 export interface PartitionRules extends SessionRules {
   readonly dedupKey: DedupKey;
@@ -87,11 +91,12 @@ export class Partition {
   readonly #cold: StateReader;
   readonly tenants = new Map<string, PartitionTenant>();
   #sessionChanges: ChangeFeed;
-  #deadLetters: StateWrite[] = [];
+  #letters = new PendingLetters();
+  /** Those of the last snapshot, until it is committed: they may not be in the store yet. */
+  #leaving: PendingLetters | undefined;
   /** Up to where the store was searched for dead letters that are too old, by tenant. */
   readonly #lettersFrom = new Map<string, number>();
   #erased: StateWrite[] = [];
-  deadLetterBytes = 0;
   /** Whose journal the offsets count in. */
   host: number;
   /** The last record of that journal that is part of the state. */
@@ -141,7 +146,8 @@ export class Partition {
     state.ledger.invalid++;
     state.ingestTimeMs = Math.max(state.ingestTimeMs, frame.ingestTimeMs);
     const { ingestTimeMs, format } = frame;
-    this.#keep(frame, 0, { verdict, path: "", eventId: "", ingestTimeMs, format, raw: bytes.slice() });
+    writeDeadLetter(letterWriter, { verdict, path: "", eventId: "", ingestTimeMs, format, raw: bytes });
+    this.#keepWritten(frame, 0);
   }
 
   /** At the end of a turn: nothing of its frames is needed any more. */
@@ -207,6 +213,35 @@ export class Partition {
   committed(offset: Offset): void {
     this.snapshotOffset = offset;
     this.saved = true;
+    this.#leaving = undefined;
+  }
+
+  /** What dead letters hold of memory until the next snapshot. */
+  get deadLetterBytes(): number {
+    return this.#letters.bytes;
+  }
+
+  /**
+   * The dead letters of a tenant, the latest first, as the store would have them after a snapshot; `stored` gives those that it
+   * has, in the same order.
+   */
+  *deadLetters(tenant: string, stored: Iterable<StateEntry>): Generator<StateEntry, void> {
+    const state = this.tenants.get(tenant);
+    if (state === undefined) return;
+    const pending = [...(this.#leaving?.of(state) ?? []), ...this.#letters.of(state)];
+    pending.sort((left, right) => compareKeys(left.key, right.key));
+    for (const entry of stored) {
+      if (Number(entry.key[1]) < state.lettersFromMs) break;
+      let last = pending.at(-1);
+      for (; last !== undefined && compareKeys(last.key, entry.key) > 0; last = pending.at(-1)) {
+        yield last;
+        pending.pop();
+      }
+      // One that is leaving and has arrived.
+      if (last !== undefined && compareKeys(last.key, entry.key) === 0) pending.pop();
+      yield entry;
+    }
+    yield* pending.reverse();
   }
 
   /** All that changed since the last snapshot, with the offset that it covers, to be committed in one transaction. */
@@ -214,9 +249,6 @@ export class Partition {
     const writes = this.#erased;
     this.#erased = [];
     this.#forgetLetters(writes);
-    for (const write of this.#deadLetters) writes.push(write);
-    this.#deadLetters = [];
-    this.deadLetterBytes = 0;
     for (const [tenant, state] of this.tenants) {
       state.countAccepted();
       state.pendingLetterBytes = 0;
@@ -291,36 +323,26 @@ export class Partition {
   }
 
   #keepRow(frame: FrameFacts, columns: EventColumns, row: number, verdict: number): void {
-    this.#keep(frame, row, {
-      verdict,
-      path: columns.wrongPaths.get(row) ?? "",
-      eventId: columns.eventIds.text(row),
-      ingestTimeMs: frame.ingestTimeMs,
-      format: frame.format,
-      raw: columns.raw(row),
-    });
+    writeRowLetter(letterWriter, frame, columns, row, verdict);
+    this.#keepWritten(frame, row);
   }
 
-  #keep(frame: FrameFacts, row: number, letter: DeadLetter): void {
-    const value = encodeDeadLetter(letter);
-    this.deadLetterBytes += value.length;
-    this.tenant(frame.tenant).pendingLetterBytes += value.length;
-    // By time of receipt, and with the host: offsets of another host's journal are other records.
-    const key = [frame.tenant, frame.ingestTimeMs, this.host, frame.offset, row];
-    this.#deadLetters.push({ table: DEAD_LETTERS, key, value });
+  #keepWritten(frame: FrameFacts, row: number): void {
+    const state = this.tenant(frame.tenant);
+    state.pendingLetterBytes += letterWriter.length;
+    this.#letters.add(state, this.host, frame, row, letterWriter);
+    if (letterWriter.length > LETTER_BYTES_KEPT) letterWriter = new ByteWriter(4 * 1024);
+    else letterWriter.clear();
   }
 
   /**
-   * Takes out the dead letters that are too old. Which ones a snapshot leaves follows from its offset alone: all that were
+   * Takes the letters that wait, and out the ones that are too old. Which ones a snapshot leaves follows from its offset alone: all that were
    * received from a time on which the journal has set, whenever snapshots before it were taken.
    */
   #forgetLetters(writes: StateWrite[]): void {
-    this.#deadLetters = this.#deadLetters.filter(({ key: [tenant, ingestTimeMs] }) => {
-      const state = this.tenants.get(String(tenant));
-      const isKept = state === undefined || Number(ingestTimeMs) >= state.lettersFromMs;
-      if (!isKept) state.removedLetters++;
-      return isKept;
-    });
+    this.#letters.store(writes);
+    this.#leaving = this.#letters;
+    this.#letters = new PendingLetters();
     for (const [tenant, state] of this.tenants) {
       const { lettersFromMs } = state;
       if (!(lettersFromMs > (this.#lettersFrom.get(tenant) ?? -Infinity))) continue;
@@ -337,4 +359,13 @@ function rulesOf(rules: PartitionRules): PartitionMeta["rules"] {
   const { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention, deadLetterRetentionMs } = rules;
   const { fineMs, minuteMs, allMs } = paneRetention;
   return { gapMs, allowedLatenessMs, dedupHorizonMs, paneRetention: { fineMs, minuteMs, allMs }, deadLetterRetentionMs };
+}
+
+/** Of dead letters of one tenant. */
+function compareKeys(left: StateEntry["key"], right: StateEntry["key"]): number {
+  for (let part = 1; part < left.length; part++) {
+    const difference = Number(left[part]) - Number(right[part]);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }

@@ -8,6 +8,9 @@ import type { FrameBytes, Interner } from "./interner.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Their length is one byte. */
+const SHORT_TEXT_UNITS = 32;
+
 export class ByteWriter {
   #bytes: Uint8Array;
   #view: DataView;
@@ -40,6 +43,11 @@ export class ByteWriter {
   /** What was written from position `start` on, without a copy: it holds until the writer is cleared and used again. */
   since(start: number): Uint8Array {
     return this.#bytes.subarray(start, this.#length);
+  }
+
+  /** Copies all that was written to a place in other bytes, which have room for it. */
+  copyTo(target: Uint8Array, at: number): void {
+    target.set(this.#bytes.subarray(0, this.#length), at);
   }
 
   u8(value: number): void {
@@ -96,9 +104,30 @@ export class ByteWriter {
     this.raw(bytes);
   }
 
+  /** The same for a part of them, without a view. */
+  part(bytes: Uint8Array, from: number, to: number): void {
+    this.varint(to - from);
+    this.#reserve(to - from);
+    for (let at = from; at < to; at++) this.#bytes[this.#length++] = bytes[at] ?? 0;
+  }
+
   /** A text as UTF-8 block. */
   text(text: string): void {
-    this.block(encoder.encode(text));
+    if (text.length > SHORT_TEXT_UNITS || !this.#shortText(text)) this.block(encoder.encode(text));
+  }
+
+  /** A short text of ASCII, for which the encoder takes longer than a loop; false: it has other characters. */
+  #shortText(text: string): boolean {
+    this.#reserve(text.length + 1);
+    const start = this.#length;
+    this.#bytes[start] = text.length;
+    for (let at = 0; at < text.length; at++) {
+      const unit = text.charCodeAt(at);
+      if (unit >= 0x80) return false;
+      this.#bytes[start + 1 + at] = unit;
+    }
+    this.#length = start + 1 + text.length;
+    return true;
   }
 
   #reserve(bytes: number): void {

@@ -31,8 +31,8 @@ export interface EventColumns {
   /** What others have derived from these columns, by whom it belongs to: so that it is derived once. */
   readonly derived: Map<object, unknown>;
   /**
-   * The event alone as self-contained bytes in the frame's format (JSON for JSON and NDJSON), for a dead letter. A fresh copy
-   * (msgpack); not self-contained where its record shapes would be many times its size.
+   * The event alone as self-contained bytes in the frame's format (JSON for JSON and NDJSON), for a dead letter. They hold until
+   * the next call. Not self-contained where its record shapes would be many times its size.
    */
   raw(row: number): Uint8Array;
 }

@@ -16,7 +16,7 @@ const GROWTH_BYTES_FREE = 64 * 1024;
 const EVENT_GROWTH_MAX = 16;
 const EVENT_GROWTH_BYTES_FREE = 256;
 /** What is left of the levels within a publish message and its list. */
-const EVENT_NESTING_MAX = NESTING_MAX - 2;
+export const EVENT_NESTING_MAX = NESTING_MAX - 2;
 
 export class MsgpackShare {
   readonly #bytes: Uint8Array;
@@ -131,10 +131,15 @@ export function scanEvent(bytes: Uint8Array, definitions: readonly number[], sta
   return { count: 1, starts: [start], ends: [end], sessionStarts: [0], sessionLengths: [-1], marks, markStarts, needsCare };
 }
 
+/** Bytes that an event of this size may have together with its shapes. */
+export function eventGrowthMax(size: number): number {
+  return size * EVENT_GROWTH_MAX + EVENT_GROWTH_BYTES_FREE;
+}
+
 /** One event with the shapes that it uses; undefined: they would be many times its own size. */
 export function eventAlone(bytes: Uint8Array, batch: MsgpackBatch, row: number): Uint8Array | undefined {
   const size = (batch.ends[row] ?? 0) - (batch.starts[row] ?? 0);
-  const share = new MsgpackShare(bytes, batch, size + 64, size * EVENT_GROWTH_MAX + EVENT_GROWTH_BYTES_FREE);
+  const share = new MsgpackShare(bytes, batch, size + 64, eventGrowthMax(size));
   return share.tryWriteEvent(row) ? share.finish() : undefined;
 }
 

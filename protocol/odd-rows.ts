@@ -5,56 +5,37 @@
  * the reference's for the whole frame, to which `plain-reader.property.test.ts` holds them.
  */
 import { WeirError } from "./error-codes.ts";
-import type { MsgpackBatch } from "./event-batch.ts";
 import type { EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
-import { eventAlone, scanEvent } from "./msgpack-slices.ts";
-import { EXTENSION_RECORD } from "./plain-cursor.ts";
+import type { FrameBytes } from "./interner.ts";
+import { plainListOfOne, type FrameShapes } from "./plain-slicer.ts";
 
 /** Cutting out more than this share of the rows costs more than reading the frame again. */
 const ODD_SHARE_MAX = 1 / 4;
-const LIST_OF_ONE = 0x91;
-const RECORD = 0xd4;
 
+/** An event that lies in the frame from `start` to before `end`. */
 export interface OddRow {
   readonly row: number;
-  /** A batch of this event alone. */
-  readonly event: MsgpackBatch;
+  readonly start: number;
+  readonly end: number;
 }
 
-/** What lies where in the event of a row, which begins at `start`; undefined: the frame as a whole is one for the reference. */
-export function scanOddRow(
-  bytes: Uint8Array,
+export function areFewOdd(oddRows: number, rows: number): boolean {
+  return oddRows <= rows * ODD_SHARE_MAX;
+}
+
+/** The columns of the event that begins at `start`; undefined: they may differ from those that it has in the frame. */
+export function readOddRow(
+  request: ReadRequest,
+  frame: FrameBytes,
+  shapes: FrameShapes,
   start: number,
-  definitions: readonly number[],
-  oddRows: number,
-  rows: number,
-): MsgpackBatch | undefined {
-  if (oddRows + 1 > rows * ODD_SHARE_MAX) return undefined;
-  const event = tolerant(() => scanEvent(bytes, definitions, start));
-  return event === undefined || event.needsCare || event.marks.some(({ shape }) => shape.highByte >= 0) ? undefined : event;
-}
-
-/** Where the definitions of shapes in an event begin. */
-export function definitionsIn(bytes: Uint8Array, { marks }: MsgpackBatch): number[] {
-  const places = marks.map(({ from }) => from);
-  return places.filter((from) => bytes[from] === RECORD && bytes[from + 1] === EXTENSION_RECORD);
-}
-
-/** The columns of the event of an odd row; undefined: they may differ from those that it has in the frame. */
-export function readOddRow(request: ReadRequest, event: MsgpackBatch): EventColumns | undefined {
-  const alone = eventAlone(request.bytes, event, 0);
-  if (alone === undefined) return undefined;
-  const frame = new Uint8Array(1 + alone.length);
-  frame[0] = LIST_OF_ONE;
-  frame.set(alone, 1);
-  const columns = tolerant(() => readEvents({ ...request, bytes: frame }));
-  return columns?.count === 1 ? columns : undefined;
-}
-
-function tolerant<Result>(read: () => Result): Result | undefined {
+): EventColumns | undefined {
+  const bytes = plainListOfOne(frame, shapes, start);
+  if (bytes === undefined) return undefined;
   try {
-    return read();
+    const columns = readEvents({ ...request, bytes });
+    return columns.count === 1 ? columns : undefined;
   } catch (error) {
     if (error instanceof WeirError) return undefined;
     throw error;

@@ -16,10 +16,11 @@ import { NUMBER } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
 import { hashOf, Interner, isAscii, PLACE_WORDS, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
-import { definitionsIn, readOddRow, scanOddRow, type OddRow } from "./odd-rows.ts";
+import { areFewOdd, readOddRow, type OddRow } from "./odd-rows.ts";
 import { FIRST_WANTED_COLUMN, PlainColumns, SESSION_COLUMN, TYPE_COLUMN, USER_COLUMN } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
 import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
+import { walkPlainEvent } from "./plain-slicer.ts";
 import { planAt, PlanCache, ROLE, type PathNode, type PathTree } from "./plain-paths.ts";
 import { SessionHash } from "./plain-session-hash.ts";
 import { ShapeRegistry } from "./plain-shapes.ts";
@@ -136,9 +137,9 @@ class PlainReader extends PlainCursor {
   }
 
   #readOddRows(request: PlainRequest): boolean {
-    return this.#odd.every(({ row, event }) => {
-      const alone = readOddRow(request, event);
-      return alone !== undefined && this.#columns.takeRow(row, alone, event.starts[0] ?? 0, event.ends[0] ?? 0);
+    return this.#odd.every(({ row, start, end }) => {
+      const alone = readOddRow(request, this.frame, this.#columns.shapes(this.definitions), start);
+      return alone !== undefined && this.#columns.takeRow(row, alone, start, end);
     });
   }
 
@@ -213,14 +214,15 @@ class PlainReader extends PlainCursor {
   /** Passes an event that is not plain. */
   #oddEvent(at: number, row: number, count: number, definitionsBefore: number): number {
     this.definitions.length = definitionsBefore;
-    const event = scanOddRow(this.bytes, at, this.definitions, this.#odd.length, count);
+    if (!areFewOdd(this.#odd.length + 1, count)) return GIVE_UP;
+    const event = walkPlainEvent(this.frame, this.#columns.shapes(this.definitions), at);
     if (event === undefined) return GIVE_UP;
-    this.#odd.push({ row, event });
+    this.#odd.push({ row, start: at, end: event.end });
     this.#sessions.forget(row);
     this.#users.forget(row);
     // What it defines holds for the events behind it.
-    const isTaken = definitionsIn(this.bytes, event).every((from) => this.headAt(from, this.bytes[from] ?? NO_TOKEN) >= 0);
-    return isTaken ? (event.ends[0] ?? GIVE_UP) : GIVE_UP;
+    const isTaken = event.definitions.every((from) => this.headAt(from, this.bytes[from] ?? NO_TOKEN) >= 0);
+    return isTaken ? event.end : GIVE_UP;
   }
 
   #resolve(first: number, end: number): boolean {

@@ -85,6 +85,12 @@ export function endOfKeys(bytes: Uint8Array, from: number): number {
   return at <= bytes.length ? at : -1;
 }
 
+/** How many keys a list has that `endOfKeys` has passed. */
+export function fieldsOfKeys(bytes: Uint8Array, from: number): number {
+  const token = bytes[from] ?? 0x90;
+  return token < 0xa0 ? token - 0x90 : ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0);
+}
+
 function namesIn(bytes: Uint8Array, from: number, end: number): string[] | undefined {
   const names: string[] = [];
   let at = listHead(bytes, from).start;

@@ -2,6 +2,8 @@
  * A column of texts as UTF-8, where they lie in some bytes. Event ids are one: each is new and is only hashed, so that making
  * a string of it would cost more than all that is done with it (0.4 us an event, `npm run bench -- ingest`).
  */
+import { asciiText, isAscii } from "./interner.ts";
+
 export class TextColumn {
   /** What the texts lie in; it must stay as it is while the column is used. `view` covers the same memory. */
   readonly bytes: Uint8Array;
@@ -34,7 +36,10 @@ export class TextColumn {
 
   text(row: number): string {
     const start = this.starts[row] ?? 0;
-    return decoder.decode(this.bytes.subarray(start, start + (this.lengths[row] ?? 0)));
+    const length = this.lengths[row] ?? 0;
+    const end = start + length;
+    // A decoder takes several times as long.
+    return isAscii(this, start, length) ? asciiText(this.bytes, start, end) : decoder.decode(this.bytes.subarray(start, end));
   }
 
   texts(): string[] {

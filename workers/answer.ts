@@ -4,7 +4,7 @@
  */
 import type { TenantId } from "../protocol/ids.ts";
 import { decodeDeadLetter, deadLetterCode } from "../actors/dead-letter.ts";
-import { DEAD_LETTERS } from "../actors/partition.ts";
+import { DEAD_LETTERS } from "../actors/pending-letters.ts";
 import type { Session } from "../actors/session.ts";
 import { deadLetterText } from "./dead-letter-text.ts";
 import type { HostOptions } from "./host-options.ts";
@@ -68,9 +68,9 @@ export async function answerQuestion(
       return view;
     }
     case "deadLetters": {
-      // Dead letters reach the store with a snapshot.
-      await host.snapshots.takeFresh(nowMs);
-      return deadLettersOf(host, ask as HostQuestions["deadLetters"]["ask"]);
+      const views = deadLettersOf(host, ask as HostQuestions["deadLetters"]["ask"]);
+      await host.partitionHost.flush();
+      return views;
     }
     case "snapshot":
       await host.metricHost.writeRows();
@@ -123,10 +123,11 @@ function ledgerOf(host: OpenHost, tenant: TenantId): Ledger {
 
 function deadLettersOf(host: OpenHost, ask: HostQuestions["deadLetters"]["ask"]): DeadLetterView[] {
   const views: DeadLetterView[] = [];
-  for (const store of host.stores.values()) {
+  for (const [id, store] of host.stores) {
     let left = ask.limit;
     // The latest first.
-    for (const { key, value } of store.range(DEAD_LETTERS, [ask.tenant], [`${ask.tenant}\0`], { reverse: true })) {
+    const stored = store.range(DEAD_LETTERS, [ask.tenant], [`${ask.tenant}\0`], { reverse: true });
+    for (const { key, value } of host.partitions.get(id)?.deadLetters(ask.tenant, stored) ?? []) {
       if (left <= 0) break;
       const letter = decodeDeadLetter(value);
       const code = deadLetterCode(letter);

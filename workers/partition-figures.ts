@@ -8,7 +8,8 @@ import { HOUR_MS } from "../protocol/windows.ts";
 import type { StateReader } from "../actors/effects.ts";
 import { MetricPlan } from "../actors/metric-plan.ts";
 import { floorTo, paneStartOf } from "../actors/pane.ts";
-import { DEAD_LETTERS, readPartitionMeta, type PartitionMeta } from "../actors/partition.ts";
+import { readPartitionMeta, type PartitionMeta } from "../actors/partition.ts";
+import { DEAD_LETTERS } from "../actors/pending-letters.ts";
 import type { LedgerCounts } from "../actors/partition-tenant.ts";
 
 export interface PartitionFigures {

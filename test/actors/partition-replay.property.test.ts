@@ -13,7 +13,7 @@ import type { Offset, PartitionId } from "../../protocol/ids.ts";
 import { metricDefinition, type MetricDefinition } from "../../protocol/metric-definition.ts";
 import { verdictOf } from "../../protocol/verdicts.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
-import type { StateWrite } from "../../actors/effects.ts";
+import type { StateEntry, StateWrite } from "../../actors/effects.ts";
 import { MetricPlans } from "../../actors/metric-plan.ts";
 import { Partition, type PartitionRules } from "../../actors/partition.ts";
 import { decodeDeadLetter, deadLetterCode } from "../../actors/dead-letter.ts";
@@ -188,6 +188,78 @@ test("snapshots in between leave panes, dead letters and the ledger as they woul
     }),
     { numRuns: 200 },
   );
+});
+
+test("dead letters that wait are told as after a snapshot, also while one is on its way", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      steps,
+      fc.array(fc.constantFrom("nothing", "snapshot", "leaving", "arrived"), { maxLength: 25 }),
+      (all, what) => {
+        const store = new MemoryStore({ manual: true });
+        const partition = newPartition(store);
+        const commit = (writes: readonly StateWrite[]): void => {
+          void store.commit(writes);
+          store.flushNow();
+        };
+        const told = (): string[] =>
+          ["acme", "acme-2"].flatMap((name) => [
+            ...lettersOf(partition.deadLetters(name, store.range("dead-letters", [name], [`${name}\0`], { reverse: true }))),
+          ]);
+        all.forEach((each, index) => {
+          apply(partition, each, (index + 1) as Offset);
+          const offset = (index + 1) as Offset;
+          switch (what[index] ?? "nothing") {
+            case "nothing":
+              return;
+            case "snapshot":
+              commit(partition.snapshot());
+              partition.committed(offset);
+              return;
+            default: {
+              const before = told();
+              const writes = partition.snapshot();
+              // Taken, and not there yet; there, and not known to be.
+              if (what[index] === "arrived") commit(writes);
+              assert.deepEqual(told(), before);
+              if (what[index] === "leaving") commit(writes);
+              partition.committed(offset);
+            }
+          }
+        });
+        const waiting = told();
+        commit(partition.snapshot());
+        const stored = ["acme", "acme-2"].flatMap((name) => [
+          ...lettersOf(store.range("dead-letters", [name], [`${name}\0`], { reverse: true })),
+        ]);
+        assert.deepEqual(waiting, stored);
+        return Promise.resolve();
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+function lettersOf(entries: Iterable<StateEntry>): string[] {
+  return Array.from(entries, ({ key, value }) => JSON.stringify([key, Buffer.from(value).toString("hex")]));
+}
+
+test("what letters hold of memory is counted whole, and free after a snapshot", () => {
+  const partition = newPartition(new MemoryStore());
+  let written = 0;
+  for (let offset = 1; offset <= 50; offset++) {
+    const bytes = new Uint8Array(10_000);
+    partition.refuseFrame(
+      { tenant: TENANT, offset: offset as Offset, ingestTimeMs: 1, format: 1 },
+      verdictOf("WEIR_FRAME_MALFORMED"),
+      bytes,
+    );
+    written += bytes.length;
+    assert.ok(partition.deadLetterBytes >= written, `${partition.deadLetterBytes} of ${written}`);
+  }
+  assert.ok(partition.deadLetterBytes < 1.2 * written);
+  partition.snapshot();
+  assert.equal(partition.deadLetterBytes, 0);
 });
 
 test("dead letters are kept with their bytes and reason, under the record and row they came in", async () => {
