@@ -20,7 +20,7 @@ export class PlainCursor {
   protected frame = noFrame;
   protected bytes = noBytes;
   protected end = 0;
-  protected registry = new ShapeRegistry();
+  protected readonly registry = new ShapeRegistry();
   /** The shapes that the frame has defined, by the low bits of their id. */
   protected readonly shapes = new Array<RecordKeys | undefined>(SHAPE_IDS).fill(undefined);
 
@@ -83,7 +83,7 @@ export class PlainCursor {
     if (token >= 0x40 && token < 0x80) {
       this.keys = this.shapes[token & 0x3f];
       if (this.keys === undefined) return GIVE_UP;
-      this.length = this.keys.names.length;
+      this.length = this.keys.count;
       return at + 1;
     }
     if (token === 0xd4 && bytes[at + 1] === EXTENSION_RECORD) return this.#define(at + 2);
@@ -97,12 +97,12 @@ export class PlainCursor {
     const id = this.bytes[at] ?? NO_TOKEN;
     const next = id >= 0x40 && id < 0x80 ? endOfKeys(this.bytes, at + 1) : GIVE_UP;
     if (next < 0) return GIVE_UP;
-    const keys = this.registry.keysOf(this.bytes, at + 1, next);
+    const keys = this.registry.keysOf(this.frame, at + 1, next);
     if (keys === undefined) return GIVE_UP;
     this.shapes[id & 0x3f] = keys;
     this.definitions.push(at - 2);
     this.keys = keys;
-    this.length = keys.names.length;
+    this.length = keys.count;
     return next;
   }
 

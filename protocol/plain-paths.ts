@@ -8,7 +8,7 @@
 import { assert } from "./assert.ts";
 import { eventFields, type EventField } from "./event-fields.ts";
 import type { FrameBytes } from "./interner.ts";
-import type { RecordKeys, RecordPlan } from "./plain-shapes.ts";
+import { forEachKey, type RecordKeys, type RecordPlan } from "./plain-shapes.ts";
 
 /** What a value must be for its event to be plain. */
 export const ROLE = {
@@ -191,21 +191,27 @@ function roleOf({ kind, isRequired }: EventField): Role {
 
 /** The plan of a shape at a node: compiled at the first meeting. */
 export function planAt(node: PathNode, keys: RecordKeys, unwanted: PathNode): RecordPlan {
-  return node.plans[keys.number] ?? compile(node, keys, unwanted);
+  const known = node.plans[keys.number];
+  return known !== undefined && known.keys === keys ? known : compile(node, keys, unwanted);
 }
 
 /** Apart: a function whose variables are used in a closure takes memory at each call, also where it does not come to the closure. */
 function compile(node: PathNode, keys: RecordKeys, unwanted: PathNode): RecordPlan {
   let seen = 0;
-  const fields = keys.names.map((name) => {
-    const child = node.child(name);
-    seen |= child?.bit ?? 0;
-    return child ?? unwanted;
-  });
-  const shortTextFrom = Uint8Array.from(fields, (field) => field.shortTextFrom);
+  const fields = new Array<PathNode>(keys.count).fill(unwanted);
+  const shortTextFrom = new Uint8Array(keys.count).fill(unwanted.shortTextFrom);
+  if (node.childCount > 0) {
+    forEachKey(keys.definition, (from, length, index) => {
+      const child = node.find(keys.definition, from, length);
+      if (child === undefined) return;
+      seen |= child.bit;
+      fields[index] = child;
+      shortTextFrom[index] = child.shortTextFrom;
+    });
+  }
   const isComplete = (seen & node.requiredMask) === node.requiredMask;
-  const plan = { fields, shortTextFrom, keyBytes: keys.keyBytes, isComplete };
-  node.plans[keys.number] = plan;
+  const plan = { keys, fields, shortTextFrom, keyBytes: keys.keyBytes, isComplete };
+  if (keys.number >= 0) node.plans[keys.number] = plan;
   return plan;
 }
 

@@ -23,7 +23,7 @@ import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
 import { walkPlainEvent } from "./plain-slicer.ts";
 import { planAt, PlanCache, ROLE, type PathNode, type PathTree } from "./plain-paths.ts";
 import { SessionHash } from "./plain-session-hash.ts";
-import { ShapeRegistry } from "./plain-shapes.ts";
+import { keyNamed } from "./plain-shapes.ts";
 import { readTimestamp, timestampRead } from "./plain-timestamp.ts";
 import { areTextNumbersSpent, beginTextGeneration } from "./text-numbers.ts";
 import { timestampVerdict } from "./timestamp.ts";
@@ -84,10 +84,9 @@ const noColumns = new PlainColumns(
 );
 
 class PlainReader extends PlainCursor {
-  #plans = new PlanCache();
+  readonly #plans = new PlanCache();
   #dictionary = newDictionary();
   #identities = newIdentities();
-  #shapeRenewals = 0;
   /** By the dictionaries of before. */
   #evicted = { texts: 0, ids: 0 };
   readonly #sessionHash = new SessionHash();
@@ -113,11 +112,6 @@ class PlainReader extends PlainCursor {
 
   read(request: PlainRequest): EventColumns | undefined {
     const { bytes, tenant, wanted, ingestTimeMs, partitionCount } = request;
-    if (this.registry.isFull) {
-      this.registry = new ShapeRegistry();
-      this.#plans = new PlanCache();
-      this.#shapeRenewals++;
-    }
     if (areTextNumbersSpent()) {
       beginTextGeneration();
       this.#evicted = this.evictions;
@@ -145,7 +139,7 @@ class PlainReader extends PlainCursor {
 
   get evictions(): ReaderEvictions {
     const texts = this.#evicted.texts + this.#dictionary.evicted;
-    return { texts, ids: this.#evicted.ids + this.#identities.evicted, shapes: this.#shapeRenewals };
+    return { texts, ids: this.#evicted.ids + this.#identities.evicted, shapes: this.registry.evicted };
   }
 
   /** Keeps nothing of the frame. */
@@ -164,11 +158,12 @@ class PlainReader extends PlainCursor {
     if (isListToken(token)) return this.#events(0);
     const start = this.headAt(0, token);
     if (start < 0) return GIVE_UP;
-    const { names } = this.keys ?? {};
+    const { keys } = this;
+    const eventsAt = keys === undefined ? -1 : keyNamed(keys, eventsKey);
     let at = start;
     for (let left = this.length, index = 0; left > 0 && at >= 0; left--, index++) {
-      let isEvents = names?.[index] === "events";
-      if (names === undefined) {
+      let isEvents = index === eventsAt;
+      if (keys === undefined) {
         at = this.keyAt(at);
         if (at < 0) return GIVE_UP;
         isEvents = this.#isEvents();

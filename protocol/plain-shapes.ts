@@ -1,17 +1,21 @@
 /**
  * The record shapes that frames have defined, by the bytes of their definition, so that the keys of a shape are read once and
- * not with each frame. Bounded: when it is full it takes no new ones, and whoever owns it starts with a new one.
+ * not with each frame. Whatever is sent, a definition costs the time of its bytes: it is hashed word by word, compared with one
+ * other at most, and its keys become no strings (`npm run bench -- hostile`: twin shapes, key orders). Bounded: a shape has four
+ * places, and drives the one that was met longest ago out of the last of them; its number, under which plans are filed, goes on.
  */
+import { asciiText, hashOf, isAscii, type FrameBytes } from "./interner.ts";
 import type { PathNode } from "./plain-paths.ts";
 
 /** The keys of a shape, in order, without doubles. */
 export interface RecordKeys {
+  /** Another shape may have it later. -1: it is too long to be kept. */
   readonly number: number;
-  readonly names: readonly string[];
+  readonly count: number;
   /** Bytes of the keys and their heads: a record has them in the definition only. */
   readonly keyBytes: number;
   /** The list of keys as it stood in the frame. */
-  readonly definition: Uint8Array;
+  readonly definition: FrameBytes;
   readonly hash: number;
   /** A second hash, of another kind: lists that were made to share the first are told apart without comparing them. */
   readonly check: number;
@@ -19,6 +23,7 @@ export interface RecordKeys {
 
 /** What a shape means at one place of an event. */
 export interface RecordPlan {
+  readonly keys: RecordKeys;
   readonly fields: readonly PathNode[];
   /** `shortTextFrom` of each field. */
   readonly shortTextFrom: Uint8Array;
@@ -27,48 +32,128 @@ export interface RecordPlan {
   readonly isComplete: boolean;
 }
 
-const SHAPES_MAX = 1_024;
 const KEYS_MAX = 256;
-const DEFINITION_BYTES_MAX = 8_192;
+/** Longer ones are read anew each time. */
+const DEFINITION_BYTES_KEPT = 8_192;
 const BUCKETS = 256;
-/** Lists of keys can be chosen to share a bucket: no search is longer than this, and the oldest is read anew. */
-const BUCKET_SHAPES_MAX = 16;
+const WAYS = 4;
+/** More than twice the keys. */
+const KEY_PLACES = 1_024;
+const COMPARED_MAX = 2 * KEYS_MAX;
+const PROTO = "__proto__";
 
 export class ShapeRegistry {
+  /** Shapes that others have driven out. */
+  evicted = 0;
+  /** Those met last stand in front. */
   readonly #buckets: RecordKeys[][] = Array.from({ length: BUCKETS }, () => []);
-  #count = 0;
 
-  get isFull(): boolean {
-    return this.#count >= SHAPES_MAX;
-  }
-
-  /** The shape whose list of keys is `bytes[from .. end]`; undefined: it is not one of a plain event, or there is no room. */
-  keysOf(bytes: Uint8Array, from: number, end: number): RecordKeys | undefined {
-    if (end - from > DEFINITION_BYTES_MAX) return undefined;
-    let hash = end - from;
-    let check = 0;
-    for (let at = from; at < end; at++) {
-      const byte = bytes[at] ?? 0;
-      hash = (Math.imul(hash, 31) + byte) | 0;
-      const mixed = Math.imul(check ^ byte, 0x9e3779b1);
-      check = (mixed << 13) | (mixed >>> 19);
+  /** The shape whose list of keys is `bytes[from .. end]`; undefined: it is not one of a plain event. */
+  keysOf(frame: FrameBytes, from: number, end: number): RecordKeys | undefined {
+    const length = end - from;
+    const hash = hashOf(frame, from, length);
+    const check = checkOf(frame, from, end);
+    const at = hash & (BUCKETS - 1);
+    const bucket = this.#buckets[at] ?? [];
+    let way = 0;
+    while (way < bucket.length && (bucket[way]?.hash !== hash || bucket[way]?.check !== check)) way++;
+    const known = bucket[way];
+    if (known !== undefined && isSame(known.definition, frame, from, length)) {
+      if (way > 0) moveForward(bucket, way, known);
+      return known;
     }
-    const bucket = this.#buckets[(hash ^ (hash >>> 16)) & (BUCKETS - 1)];
-    for (const keys of bucket ?? []) {
-      if (keys.hash === hash && keys.check === check && isSame(keys.definition, bytes, from, end)) return keys;
-    }
-    if (this.isFull) return undefined;
-    const names = namesIn(bytes, from, end);
-    if (names === undefined) return undefined;
-    const made = { number: this.#count++, names, keyBytes: end - from, definition: bytes.slice(from, end), hash, check };
-    if (bucket !== undefined && bucket.push(made) > BUCKET_SHAPES_MAX) bucket.shift();
+    const count = keysIn(frame, from, end);
+    if (count < 0) return undefined;
+    // One with the same hashes that is another is driven out, so that no search compares two.
+    const isRoom = known === undefined && bucket.length < WAYS;
+    const number = isRoom ? at * WAYS + bucket.length : ((known ?? bucket[WAYS - 1])?.number ?? 0);
+    if (!isRoom) this.evicted++;
+    const isKept = length <= DEFINITION_BYTES_KEPT;
+    const definition = copyOf(frame.bytes, from, end);
+    const made = { number: isKept ? number : -1, count, keyBytes: length, definition, hash, check };
+    if (isKept) bucket[isRoom ? bucket.length : known === undefined ? WAYS - 1 : way] = made;
     return made;
   }
 }
 
-function isSame(definition: Uint8Array, bytes: Uint8Array, from: number, end: number): boolean {
-  if (definition.length !== end - from) return false;
-  for (let at = from; at < end; at++) if (definition[at - from] !== bytes[at]) return false;
+function moveForward(bucket: RecordKeys[], way: number, keys: RecordKeys): void {
+  const before = bucket[way - 1];
+  if (before === undefined) return;
+  bucket[way] = before;
+  bucket[way - 1] = keys;
+}
+
+function copyOf(bytes: Uint8Array, from: number, end: number): FrameBytes {
+  // Not `slice`: that of a Buffer is a view.
+  const copy = new Uint8Array(bytes.subarray(from, end));
+  return { bytes: copy, view: new DataView(copy.buffer) };
+}
+
+function checkOf({ bytes, view }: FrameBytes, from: number, end: number): number {
+  let check = 0;
+  let at = from;
+  for (; at + 4 <= end; at += 4) check = (Math.imul(check, 31) + view.getInt32(at)) | 0;
+  for (; at < end; at++) check = (Math.imul(check, 31) + (bytes[at] ?? 0)) | 0;
+  return check;
+}
+
+/** Whether `length` bytes from `from` on are these. */
+function isSame(known: FrameBytes, frame: FrameBytes, from: number, length: number): boolean {
+  if (known.bytes.length !== length) return false;
+  let at = 0;
+  for (; at + 4 <= length; at += 4) if (known.view.getInt32(at) !== frame.view.getInt32(from + at)) return false;
+  for (; at < length; at++) if (known.bytes[at] !== frame.bytes[from + at]) return false;
+  return true;
+}
+
+// Of the list of keys that `keysIn` reads: where each begins and how long it is, and by the hash: its number and one.
+const keyStarts = new Int32Array(KEYS_MAX);
+const keyLengths = new Int32Array(KEYS_MAX);
+const keyPlaces = new Uint16Array(KEY_PLACES);
+const keyHashes = new Int32Array(KEYS_MAX);
+
+/** How many keys a list has, all of them ASCII; -1: it has one twice, or one that is no plain key. */
+function keysIn(frame: FrameBytes, from: number, end: number): number {
+  const { bytes } = frame;
+  let count = 0;
+  for (let at = from + (bytes[from] === 0xdc ? 3 : 1); at < end; count++) {
+    const head = keyHead(bytes, at);
+    const length = head === 1 ? (bytes[at] ?? 0) - 0xa0 : (bytes[at + 1] ?? 0);
+    at += head;
+    // msgpackr renames `__proto__`.
+    if (!isAscii(frame, at, length) || (length === PROTO.length && asciiText(bytes, at, at + length) === PROTO)) return -1;
+    keyStarts[count] = at;
+    keyLengths[count] = length;
+    at += length;
+  }
+  return hasTwins(frame, count) ? -1 : count;
+}
+
+/** Whether two keys are the same. Keys that were made to share a hash are compared with each other until they are too many. */
+function hasTwins(frame: FrameBytes, count: number): boolean {
+  keyPlaces.fill(0);
+  let compared = 0;
+  for (let key = 0; key < count; key++) {
+    const hash = hashOf(frame, keyStarts[key] ?? 0, keyLengths[key] ?? 0);
+    keyHashes[key] = hash;
+    let place = hash & (KEY_PLACES - 1);
+    for (let other = keyPlaces[place] ?? 0; other > 0; other = keyPlaces[place] ?? 0) {
+      if (keyHashes[other - 1] === hash && isSameKey(frame, key, other - 1)) return true;
+      // Nobody's keys meet so often by chance: it is left to the reference.
+      if (++compared > COMPARED_MAX) return true;
+      place = (place + 1) & (KEY_PLACES - 1);
+    }
+    keyPlaces[place] = key + 1;
+  }
+  return false;
+}
+
+function isSameKey({ bytes }: FrameBytes, left: number, right: number): boolean {
+  const length = keyLengths[left] ?? 0;
+  if (length !== keyLengths[right]) return false;
+  const leftAt = keyStarts[left] ?? 0;
+  const rightAt = keyStarts[right] ?? 0;
+  for (let at = 0; at < length; at++) if (bytes[leftAt + at] !== bytes[rightAt + at]) return false;
   return true;
 }
 
@@ -91,23 +176,24 @@ export function fieldsOfKeys(bytes: Uint8Array, from: number): number {
   return token < 0xa0 ? token - 0x90 : ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0);
 }
 
-function namesIn(bytes: Uint8Array, from: number, end: number): string[] | undefined {
-  const names: string[] = [];
-  let at = listHead(bytes, from).start;
-  while (at < end) {
+/** Hands out the keys of a definition, by where they stand in its bytes. */
+export function forEachKey({ bytes }: FrameBytes, take: (from: number, length: number, index: number) => void): void {
+  let index = 0;
+  for (let at = bytes[0] === 0xdc ? 3 : 1; at < bytes.length; index++) {
     const head = keyHead(bytes, at);
-    const next = head === 1 ? at + (bytes[at] ?? 0) - 0x9f : at + (bytes[at + 1] ?? 0) + 2;
-    let name = "";
-    for (at += head; at < next; at++) {
-      const byte = bytes[at] ?? 0x80;
-      if (byte >= 0x80) return undefined;
-      name += String.fromCharCode(byte);
-    }
-    // msgpackr renames it.
-    if (name === "__proto__") return undefined;
-    names.push(name);
+    const length = head === 1 ? (bytes[at] ?? 0) - 0xa0 : (bytes[at + 1] ?? 0);
+    take(at + head, length, index);
+    at += head + length;
   }
-  return new Set(names).size === names.length ? names : undefined;
+}
+
+/** Which key has this name, or -1. */
+export function keyNamed({ definition }: RecordKeys, name: Uint8Array): number {
+  let found = -1;
+  forEachKey(definition, (from, length, index) => {
+    if (length === name.length && name.every((byte, at) => byte === definition.bytes[from + at])) found = index;
+  });
+  return found;
 }
 
 function listHead(bytes: Uint8Array, from: number): { readonly count: number; readonly start: number } {
