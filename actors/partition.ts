@@ -150,9 +150,9 @@ export class Partition {
     this.#keepWritten(frame, 0);
   }
 
-  /** At the end of a turn: nothing of its frames is needed any more. */
-  endTurn(tenants: Iterable<string>): void {
-    for (const tenant of tenants) this.tenants.get(tenant)?.countAccepted();
+  /** At the end of a turn, for each tenant of it: nothing of its frames is needed any more. */
+  endTurn(tenant: string): void {
+    this.tenants.get(tenant)?.countAccepted();
   }
 
   settle(tenant: string, offset: Offset): void {

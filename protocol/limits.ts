@@ -55,6 +55,9 @@ export const limits = {
   replayTurnBytesMax: 16 * MIB,
   /** While others wait. */
   turnBytesPerTenantMax: 256 * KIB,
+  /** How long a turn takes, by what its tenants' bytes cost before, and how much of it is one tenant's while others wait. */
+  turnMsMax: 25,
+  turnMsPerTenantMax: 5,
   uncommittedTurnsMax: 4,
   /** So many frames begin a turn though a commit is running, and leave for the hosts though others left a moment ago. */
   turnFramesWorthwhile: 48,

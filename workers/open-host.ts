@@ -101,6 +101,7 @@ async function recoverHost(options: HostOptions, environment: HostEnvironment, d
     journal,
     deliverDefinitions,
     soon: environment.soon,
+    elapsed: () => environment.elapsed(),
     ...deliveries,
     ...(poison === undefined ? {} : { poison }),
   });

@@ -28,6 +28,7 @@ import type { EventResult } from "./ports.ts";
 import { RecordArena } from "./record-arena.ts";
 import type { StageTimes } from "./stage-times.ts";
 import { isWorthwhileTurn } from "./turn-size.ts";
+import { TurnMeter } from "./turn-meter.ts";
 import { applyTurn, verdictOfRefused, type FrameInTurn } from "./turn.ts";
 
 const NO_FIELDS: readonly string[] = [];
@@ -44,6 +45,8 @@ export interface PartitionHostOptions {
   readonly deliverDefinitions: (tenant: TenantId, definitions: readonly MetricDefinition[]) => void;
   /** Runs work in a later turn of the event loop. */
   readonly soon?: (work: () => void) => void;
+  /** Milliseconds since some start. */
+  readonly elapsed?: () => number;
   /** State and journal may differ from here on: the host must not go on. `frames`: what was being applied. */
   readonly fail: (error: unknown, frames?: readonly HandedFrame[]) => void;
   /** Frames that are refused without being looked at, and the partition that keeps them. */
@@ -57,6 +60,7 @@ export class PartitionHost {
   readonly #partitions: ReadonlyMap<PartitionId, Partition>;
   readonly #journal: Journal;
   readonly #soon: (work: () => void) => void;
+  readonly #elapsed: () => number;
   /** Of each tenant: its metrics as JSON text, and the fields that they read. */
   readonly #definitions = new Map<TenantId, { readonly text: string; readonly fields: readonly string[] }>();
   readonly #arena = new RecordArena();
@@ -74,6 +78,7 @@ export class PartitionHost {
     this.#partitions = options.partitions;
     this.#journal = options.journal;
     this.#soon = options.soon ?? setImmediate;
+    this.#elapsed = options.elapsed ?? (() => performance.now());
   }
 
   get mailboxFrames(): number {
@@ -113,10 +118,13 @@ export class PartitionHost {
   /** One turn: everything that waits, up to a limit, becomes part of the state and of one commit. */
   async turn(): Promise<void> {
     if (this.#failed) return;
-    const frames = this.#mailbox.take(this.careful ? 1 : limits.turnFramesMax);
+    const taken = this.#mailbox.take(this.careful ? 1 : limits.turnFramesMax);
+    let frames: readonly HandedFrame[] = taken;
     try {
       if (this.careful) this.#options.applying?.(frames[0]);
-      const outcomes = this.#process(frames);
+      const outcomes = this.#process(taken);
+      // Those that took too long to be read are in the mailbox again.
+      frames = taken.slice(0, outcomes.length);
       const spent = spentBuffers(frames);
       this.#hold(() => this.#options.deliverOutcomes(outcomes, spent));
       if (this.careful) this.#options.applying?.(undefined);
@@ -174,25 +182,48 @@ export class PartitionHost {
   }
 
   #process(handed: readonly HandedFrame[]): HostOutcome[] {
-    const { partitionCount, stages, poison } = this.#options;
+    const { partitionCount, stages } = this.#options;
+    const meter = new TurnMeter(this.#elapsed);
     const started = performance.now();
-    const first = this.#journal.appendedOffset + 1;
-    const frames = handed.map((frame, index): FrameInTurn => {
-      const offset = (first + index) as Offset;
-      if (poison?.frames.has(frame) !== true) return { frame, columns: this.#read(frame), offset };
-      return { frame, columns: new WeirError("WEIR_FRAME_POISONED"), offset, keptBy: poison.keptBy };
-    });
+    const frames = this.#readAll(handed, meter);
     const read = performance.now();
-    applyTurn(frames, this.#partitions, partitionCount);
+    applyTurn(frames, this.#partitions, partitionCount, meter);
     const applied = performance.now();
     passPoint("before-append");
-    for (const each of frames) this.#appendFrame(each);
+    for (const each of frames) {
+      this.#appendFrame(each);
+      meter.lap(each.frame.tenant);
+    }
     stages.read.observe(read - started);
     stages.apply.observe(applied - read);
     stages.append.observe(performance.now() - applied);
+    this.#charge(frames, meter);
     return frames.map(({ frame, columns, offset }) =>
       columns instanceof WeirError ? refusedOutcome(frame, offset, columns) : decidedOutcome(frame, offset, columns),
     );
+  }
+
+  /** Reads frames until it has taken the time of a turn; the others go back. */
+  #readAll(handed: readonly HandedFrame[], meter: TurnMeter): FrameInTurn[] {
+    const { poison } = this.#options;
+    const first = this.#journal.appendedOffset + 1;
+    const untilMs = this.#elapsed() + limits.turnMsMax;
+    const frames: FrameInTurn[] = [];
+    for (const frame of handed) {
+      if (frames.length > 0 && this.#elapsed() >= untilMs) break;
+      const offset = (first + frames.length) as Offset;
+      if (poison?.frames.has(frame) !== true) frames.push({ frame, columns: this.#read(frame), offset });
+      else frames.push({ frame, columns: new WeirError("WEIR_FRAME_POISONED"), offset, keptBy: poison.keptBy });
+      meter.lap(frame.tenant);
+    }
+    if (frames.length < handed.length) this.#mailbox.putBack(handed.slice(frames.length));
+    return frames;
+  }
+
+  #charge(frames: readonly FrameInTurn[], meter: TurnMeter): void {
+    const bytes = new Map<TenantId, number>();
+    for (const { frame } of frames) bytes.set(frame.tenant, (bytes.get(frame.tenant) ?? 0) + frame.bytes.length);
+    for (const [tenant, count] of bytes) this.#mailbox.charge(tenant, count, meter.of(tenant));
   }
 
   #read(frame: HandedFrame): EventColumns | WeirError {

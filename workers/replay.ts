@@ -179,7 +179,7 @@ class ReplayTurn {
       for (const [id, partition] of this.#partitions) {
         if (!this.#rows.has(id)) continue;
         this.#rows.take(id, (index, rows, from, to) => this.#applyRows(partition, index, rows, from, to));
-        partition.endTurn(tenants);
+        for (const tenant of tenants) partition.endTurn(tenant);
       }
       this.#progress.record = undefined;
       this.#rows.clear();

@@ -12,6 +12,7 @@ import { partitionOf } from "../protocol/partition-hash.ts";
 import { verdictOf } from "../protocol/verdicts.ts";
 import type { FrameFacts, Partition } from "../actors/partition.ts";
 import type { HandedFrame } from "./hand-off.ts";
+import type { TurnMeter } from "./turn-meter.ts";
 import { TurnRows } from "./turn-rows.ts";
 
 const MALFORMED = verdictOf("WEIR_FRAME_MALFORMED");
@@ -41,6 +42,7 @@ export function applyTurn(
   frames: readonly FrameInTurn[],
   partitions: ReadonlyMap<PartitionId, Partition>,
   partitionCount: number,
+  meter?: TurnMeter,
 ): void {
   turnRows.clear();
   for (const { frame, columns, keptBy } of frames) {
@@ -49,6 +51,7 @@ export function applyTurn(
   }
   turnRows.sort(partitionCount);
   const tenants = new Set(frames.map(({ frame }) => frame.tenant));
+  meter?.start();
   for (let id = 0; id < partitionCount; id++) {
     if (!turnRows.has(id)) continue;
     const partition = partitions.get(id as PartitionId);
@@ -59,7 +62,11 @@ export function applyTurn(
       if (columns instanceof WeirError) partition.refuseFrame(facts, verdictOfRefused(columns), frame.bytes);
       else partition.applyRows(facts, columns, rows, from, to);
       partition.settle(frame.tenant, offset);
+      meter?.lap(frame.tenant);
     });
-    partition.endTurn(tenants);
+    for (const tenant of tenants) {
+      partition.endTurn(tenant);
+      meter?.lap(tenant);
+    }
   }
 }

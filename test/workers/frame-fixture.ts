@@ -87,6 +87,8 @@ export class TestHost {
   readonly spent: ArrayBuffer[] = [];
   /** What left the host, in order. */
   readonly left: string[] = [];
+  /** Time stands still, unless a test lets it pass: how many frames make a turn does not depend on the machine. */
+  elapsedMs: () => number = () => 0;
   readonly partitionHost: PartitionHost;
   readonly #rules: PartitionRules;
   replayedRecords = 0;
@@ -109,6 +111,7 @@ export class TestHost {
       partitions: this.partitions,
       journal: this.journal,
       stages: newStageTimes(),
+      elapsed: () => this.elapsedMs(),
       deliverOutcomes: (outcomes, spent) => {
         this.outcomes.push(...outcomes);
         this.spent.push(...spent);

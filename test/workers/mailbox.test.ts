@@ -1,6 +1,7 @@
 /**
  * Laws: nothing is lost or taken twice; frames of one tenant leave in the order in which they came (promise 5); a tenant that
- * waits gets its part of every turn, or of one of the next few when there are more tenants than a turn has frames (promise 11).
+ * waits gets its part of every turn, or of one of the next few when there are more tenants than a turn has frames; while others
+ * wait, no tenant has more of the time than they, whatever its bytes cost (promise 11).
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,15 +20,18 @@ function frame(tenant: string, bytes = 10): HandedFrame {
 test("any adds and takes keep every frame, in order within its tenant", () => {
   const step = fc.oneof(
     fc.record({ tenant: fc.constantFrom("a", "b", "c", "d"), count: fc.integer({ min: 1, max: 300 }), bytes: fc.nat(60_000) }),
-    fc.constant("take" as const),
+    fc.record({ take: fc.constant(true), putBack: fc.integer({ min: 0, max: 30 }) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const mailbox = new Mailbox();
       const added = new Map<string, number[]>();
       const taken = new Map<string, number[]>();
-      const take = () => {
-        const frames = mailbox.take();
+      const take = (putBack = 0) => {
+        const all = mailbox.take();
+        const frames = all.slice(0, Math.max(1, all.length - putBack));
+        mailbox.putBack(all.slice(frames.length));
+        for (const { tenant, bytes } of frames) mailbox.charge(tenant, bytes.length, (bytes.length % 7) / 10);
         assert.ok(frames.length <= limits.turnFramesMax);
         const bytesBeforeLast = frames.slice(0, -1).reduce((sum, { bytes }) => sum + bytes.length, 0);
         assert.ok(frames.length <= limits.turnFramesFull || bytesBeforeLast < limits.turnBytesFull, "it was not full before");
@@ -35,7 +39,7 @@ test("any adds and takes keep every frame, in order within its tenant", () => {
         return frames.length;
       };
       for (const each of steps) {
-        if (each === "take") take();
+        if ("take" in each) take(each.putBack);
         else
           for (let left = each.count; left > 0; left--) {
             const one = frame(each.tenant, each.bytes);
@@ -88,4 +92,76 @@ test("with more tenants than a turn has frames, each has its part within a few t
     for (const { tenant } of mailbox.take()) served.add(tenant);
   }
   assert.equal(served.size, tenants.length);
+});
+
+/** Turns of tenants that send without end, and what each has of them; bytes of each cost so many nanoseconds. */
+function serve(
+  turns: number,
+  tenants: Record<string, { bytes: number; nsPerByte: number }>,
+): { spent: Record<string, number>; longestMs: number } {
+  const mailbox = new Mailbox();
+  const spent: Record<string, number> = {};
+  let longestMs = 0;
+  const waiting: Record<string, number> = {};
+  for (let turn = 0; turn < turns; turn++) {
+    for (const [tenant, { bytes }] of Object.entries(tenants)) {
+      for (; (waiting[tenant] ?? 0) < 300; waiting[tenant] = (waiting[tenant] ?? 0) + 1) mailbox.add(frame(tenant, bytes));
+    }
+    let turnMs = 0;
+    const costs: Record<string, { bytes: number; ms: number }> = {};
+    for (const { tenant, bytes } of mailbox.take()) {
+      const ms = (bytes.length * (tenants[tenant]?.nsPerByte ?? 0)) / 1e6;
+      const cost = (costs[tenant] ??= { bytes: 0, ms: 0 });
+      cost.bytes += bytes.length;
+      cost.ms += ms;
+      turnMs += ms;
+      waiting[tenant] = (waiting[tenant] ?? 0) - 1;
+      spent[tenant] = (spent[tenant] ?? 0) + ms;
+    }
+    for (const [tenant, { bytes, ms }] of Object.entries(costs)) mailbox.charge(tenant as TenantId, bytes, ms);
+    // The first ones find out what it costs.
+    if (turn > 0) longestMs = Math.max(longestMs, turnMs);
+  }
+  return { spent, longestMs };
+}
+
+test("tenants share the time of turns, whatever their bytes cost", () => {
+  const { spent, longestMs } = serve(200, {
+    cheap: { bytes: 35_000, nsPerByte: 20 },
+    costly: { bytes: 30_000, nsPerByte: 400 },
+  });
+  const ratio = (spent["costly"] ?? 0) / (spent["cheap"] ?? 1);
+  assert.ok(ratio < 1.3, `the costly one has ${ratio.toFixed(2)} times the other's time`);
+  assert.ok(longestMs <= 2 * limits.turnMsPerTenantMax + 30, `a turn takes ${longestMs} ms`);
+});
+
+test("a frame that takes longer than a share is paid for in the turns after it", () => {
+  const { spent } = serve(300, {
+    cheap: { bytes: 35_000, nsPerByte: 20 },
+    // 60 ms a frame.
+    monstrous: { bytes: 4_000_000, nsPerByte: 15 },
+  });
+  const ratio = (spent["monstrous"] ?? 0) / (spent["cheap"] ?? 1);
+  assert.ok(ratio < 1.3, `the one of large frames has ${ratio.toFixed(2)} times the other's time`);
+  assert.ok(ratio > 0.5, "and its part too");
+});
+
+test("a turn of one tenant alone ends in time for whoever comes", () => {
+  const { longestMs, spent } = serve(100, { only: { bytes: 100_000, nsPerByte: 100 } });
+  assert.ok(longestMs <= limits.turnMsMax + 10, `a turn takes ${longestMs} ms`);
+  assert.ok((spent["only"] ?? 0) > 99 * limits.turnMsMax, "and owes nothing for it");
+});
+
+test("frames that are put back begin the next turn", () => {
+  const mailbox = new Mailbox();
+  const frames = ["a", "a", "b", "c", "a"].map((tenant) => frame(tenant));
+  for (const each of frames) mailbox.add(each);
+  const turn = mailbox.take();
+  mailbox.putBack(turn.slice(1));
+  mailbox.add(frame("d"));
+  assert.equal(mailbox.frames, 5);
+  assert.deepEqual(
+    mailbox.take().map(({ tenant }) => tenant),
+    ["a", "a", "b", "c", "d"],
+  );
 });

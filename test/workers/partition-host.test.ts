@@ -234,6 +234,29 @@ test("turns that wait for the disk are bounded; the rest stays in the mailbox", 
   assert.equal(host.outcomes.length, count);
 });
 
+test("a turn whose frames take long ends after its time; what was not read is in the next, in order", async () => {
+  const host = new TestHost(newDisk(1, 4));
+  let nowMs = 0;
+  // Whoever looks at the clock finds that a millisecond has passed.
+  host.elapsedMs = () => nowMs++;
+  const count = 200;
+  let turns = 0;
+  const { flush } = host.journal;
+  host.journal.flush = () => {
+    turns++;
+    return flush.call(host.journal);
+  };
+  host.partitionHost.accept(Array.from({ length: count }, (_, id) => frame(id, [{ id: "same" }, { id: `own${id}` }])));
+  await host.partitionHost.finish();
+  await settled();
+  assert.ok(turns >= count / limits.turnMsMax, `${turns} turns`);
+  assert.deepEqual(
+    host.outcomes.map(({ id, offset }) => [id, offset]),
+    Array.from({ length: count }, (_, id) => [id, id + 1]),
+  );
+  assert.deepEqual(host.counts(), { received: 2 * count, accepted: count + 1 });
+});
+
 test("promise 5: frames of one session are applied in the order in which they came, over turns", async () => {
   const host = new TestHost(newDisk(1, 4));
   const count = limits.turnFramesMax + 10;
