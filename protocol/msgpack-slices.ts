@@ -25,12 +25,7 @@ export class MsgpackShare {
   readonly #shapes = new Map<number, RecordShape>();
   readonly #bytesMax: number;
 
-  constructor(
-    bytes: Uint8Array,
-    batch: MsgpackBatch,
-    capacityBytes: number,
-    bytesMax = bytes.length * GROWTH_MAX + GROWTH_BYTES_FREE,
-  ) {
+  constructor(bytes: Uint8Array, batch: MsgpackBatch, capacityBytes: number, bytesMax = shareGrowthMax(bytes.length)) {
     this.#bytes = bytes;
     this.#batch = batch;
     this.#bytesMax = bytesMax;
@@ -129,6 +124,11 @@ export function scanEvent(bytes: Uint8Array, definitions: readonly number[], sta
   const { at: end, needsCare } = scanner;
   const markStarts = [0, marks.length];
   return { count: 1, starts: [start], ends: [end], sessionStarts: [0], sessionLengths: [-1], marks, markStarts, needsCare };
+}
+
+/** Bytes that a share of a frame of this size may have. */
+export function shareGrowthMax(size: number): number {
+  return size * GROWTH_MAX + GROWTH_BYTES_FREE;
 }
 
 /** Bytes that an event of this size may have together with its shapes. */

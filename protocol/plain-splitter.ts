@@ -14,6 +14,7 @@
 import type { PartitionId } from "./ids.ts";
 import type { FrameBytes } from "./interner.ts";
 import { limits } from "./limits.ts";
+import { shareGrowthMax } from "./msgpack-slices.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, scalarSize } from "./plain-cursor.ts";
 import { endOfKeys } from "./plain-shapes.ts";
 import { SessionHash } from "./plain-session-hash.ts";
@@ -344,10 +345,12 @@ class PlainSplitter {
     return parts;
   }
 
-  #write(parts: readonly Part[]): PlainShare[] {
+  #write(parts: readonly Part[]): PlainShare[] | undefined {
     const shapesBytes = this.#definitions.reduce((sum, { from, to, fields }) => sum + to - from + fields, 0);
     const headBytes = 1 + KEY_SHAPES.length + KEY_EVENTS.length + 2 * LIST_32_HEAD_BYTES + shapesBytes;
     const needed = parts.reduce((sum, { bytes }) => sum + headBytes + bytes, 0);
+    // Many hosts and long shapes: the general way gives each share those that its events use.
+    if (needed > shareGrowthMax(this.#bytes.length)) return undefined;
     if (needed > this.#out.length) this.#out = new Uint8Array(needed * 2);
     let end = 0;
     return parts.map((part) => {
