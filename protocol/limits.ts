@@ -58,7 +58,10 @@ export const limits = {
   /** How long a turn takes, by what its tenants' bytes cost before, and how much of it is one tenant's while others wait. */
   turnMsMax: 25,
   turnMsPerTenantMax: 5,
+  /** So many turns wait for their commit; more while they are short, up to so many frames and bytes. */
   uncommittedTurnsMax: 4,
+  uncommittedFramesFull: 256,
+  uncommittedBytesFull: 4 * MIB,
   /** So many frames begin a turn though a commit is running, and leave for the hosts though others left a moment ago. */
   turnFramesWorthwhile: 48,
   /** The same for frames that together have so many bytes. */

@@ -67,6 +67,7 @@ export class PartitionHost {
   readonly #mailbox = new Mailbox();
   #turnScheduled = false;
   #uncommittedTurns = 0;
+  #uncommittedBytes = 0;
   #failed = false;
   /** One frame a turn, each announced: so that there is one suspect when a turn fails (`poison.ts`). */
   careful = false;
@@ -133,7 +134,7 @@ export class PartitionHost {
       this.#stop(error, frames);
       return;
     }
-    await this.#commit();
+    await this.#commit(frames.reduce((sum, { bytes }) => sum + bytes.length, 0));
   }
 
   /** Hands changed partials to stage 2 as soon as what they count is durable; resolves then. */
@@ -251,8 +252,7 @@ export class PartitionHost {
 
   #scheduleTurn(): void {
     if (this.#turnScheduled || this.#failed || this.#mailbox.frames === 0) return;
-    // Small turns share a commit as the frames of a large one do.
-    if (this.#uncommittedTurns >= (this.careful ? limits.turnFramesFull : limits.uncommittedTurnsMax)) return;
+    if (this.#hasEnoughUncommitted()) return;
     // A commit costs the time of dozens of events: while one runs, a few frames wait for its end and share the next.
     const isWorthwhile = this.careful || isWorthwhileTurn(this.#mailbox.frames, this.#mailbox.bytes);
     if (this.#uncommittedTurns > 0 && !isWorthwhile) return;
@@ -265,6 +265,14 @@ export class PartitionHost {
     });
   }
 
+  /** Small turns share a commit as the frames of a large one do: else short turns would wait for the disk most of the time. */
+  #hasEnoughUncommitted(): boolean {
+    if (this.careful) return this.#uncommittedTurns >= limits.turnFramesFull;
+    if (this.#uncommittedTurns < limits.uncommittedTurnsMax) return false;
+    const frames = this.#journal.appendedOffset - this.#journal.durableOffset;
+    return frames >= limits.uncommittedFramesFull || this.#uncommittedBytes >= limits.uncommittedBytesFull;
+  }
+
   #hold(release: () => void): void {
     if (this.#failed) return;
     const offset = this.#journal.appendedOffset;
@@ -273,10 +281,12 @@ export class PartitionHost {
     else this.#held.push({ offset, release });
   }
 
-  async #commit(): Promise<void> {
+  /** `bytes`: of the frames that it is for. */
+  async #commit(bytes = 0): Promise<void> {
     if (this.#failed) return;
     const started = performance.now();
     this.#uncommittedTurns++;
+    this.#uncommittedBytes += bytes;
     try {
       const durable = await this.#journal.flush();
       passPoint("after-flush");
@@ -287,6 +297,7 @@ export class PartitionHost {
       this.#stop(error);
     }
     this.#uncommittedTurns--;
+    this.#uncommittedBytes -= bytes;
     this.#scheduleTurn();
   }
 

@@ -257,6 +257,17 @@ test("a turn whose frames take long ends after its time; what was not read is in
   assert.deepEqual(host.counts(), { received: 2 * count, accepted: count + 1 });
 });
 
+test("short turns do not wait for the disk more often than long ones", async () => {
+  const host = manualHost();
+  let nowMs = 0;
+  // Each frame takes the time of a turn.
+  host.elapsedMs = () => (nowMs += limits.turnMsMax);
+  host.partitionHost.accept(Array.from({ length: 500 }, (_, id) => frame(id, [{ id: `e${id}` }])));
+  while (host.partitionHost.mailboxFrames > 500 - limits.uncommittedFramesFull) await settled();
+  await settled();
+  assert.equal(host.journal.appendedOffset, limits.uncommittedFramesFull, "and not without end");
+});
+
 test("promise 5: frames of one session are applied in the order in which they came, over turns", async () => {
   const host = new TestHost(newDisk(1, 4));
   const count = limits.turnFramesMax + 10;
