@@ -58,6 +58,8 @@ export const limits = {
   /** How long a turn takes, by what its tenants' bytes cost before, and how much of it is one tenant's while others wait. */
   turnMsMax: 25,
   turnMsPerTenantMax: 5,
+  /** What a tenant that owes nothing gets of a turn at least, so that turns of single frames do not cost more than these. */
+  turnBytesPerTenantMin: 64 * KIB,
   /** So many turns wait for their commit; more while they are short, up to so many frames and bytes. */
   uncommittedTurnsMax: 4,
   uncommittedFramesFull: 256,

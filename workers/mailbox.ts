@@ -104,7 +104,10 @@ export class Mailbox {
     if (queue === undefined) return;
     const untilBytes = turn.bytes + shareBytes;
     const untilMs = turn.ms + shareMs;
-    while (turn.bytes < untilBytes && turn.ms < untilMs && hasRoom(turn, framesMax)) {
+    // So many bytes even if they take longer, which is owed: a turn of one small frame costs more than the frame.
+    const worthwhileBytes = turn.bytes + limits.turnBytesPerTenantMin;
+    const isWithin = (): boolean => turn.bytes < untilBytes && (turn.ms < untilMs || turn.bytes < worthwhileBytes);
+    while (isWithin() && hasRoom(turn, framesMax)) {
       const frame = queue.frames[queue.next];
       if (frame === undefined) break;
       queue.next++;
