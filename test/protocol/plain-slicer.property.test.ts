@@ -150,7 +150,8 @@ test("odd events behind many definitions cost the time of their own bytes", () =
     assert.equal(columns?.verdicts.filter((verdict) => verdict !== 0).length, oddEvents + 1);
     return tookMs;
   };
-  timeOf(900);
+  // The shortest of some: what else the machine does counts in none of them.
+  const shortest = (oddEvents: number): number => Math.min(...Array.from({ length: 5 }, () => timeOf(oddEvents)));
   // Scanning every definition for each odd event takes ten times as long.
-  assert.ok(timeOf(900) < 5 * Math.max(1, timeOf(0)));
+  assert.ok(shortest(900) < 6 * Math.max(1, shortest(0)));
 });
