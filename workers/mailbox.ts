@@ -82,8 +82,7 @@ export class Mailbox {
 
   /** What a tenant's frames of the last turn have cost. */
   charge(tenant: TenantId, bytes: number, ms: number): void {
-    this.#costs.measured(tenant, bytes, ms);
-    if (!this.#wasAlone) this.#costs.spend(tenant, ms);
+    this.#costs.charge(tenant, bytes, ms, !this.#wasAlone);
   }
 
   /** Takes back the last frames of a turn, as they came out: they begin the next one. */

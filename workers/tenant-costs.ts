@@ -13,6 +13,7 @@ interface Cost {
 
 /** How much a turn counts beside all before it. */
 const NEWEST_WEIGHT = 0.3;
+const PAUSE_FACTOR = 2;
 const NS_PER_MS = 1e6;
 /** Nobody owes more: a tenant that sent one monstrous frame comes again. */
 const DEBT_MS_MAX = 1_000;
@@ -34,21 +35,20 @@ export class TenantCosts {
     return cost.leftMs;
   }
 
-  /** So many bytes took so long. */
-  measured(tenant: TenantId, bytes: number, ms: number): void {
+  /** So many bytes took so long, in a turn that others waited for or not. */
+  charge(tenant: TenantId, bytes: number, ms: number, isShared: boolean): void {
     if (bytes === 0) return;
     const nsPerByte = (ms * NS_PER_MS) / bytes;
     const cost = this.#costs.get(tenant);
     if (cost === undefined) {
       this.#costs.set(tenant, { nsPerByte, leftMs: 0 });
       this.#forget();
-    } else cost.nsPerByte += NEWEST_WEIGHT * (nsPerByte - cost.nsPerByte);
-  }
-
-  /** A turn that others waited for had so much of a tenant. */
-  spend(tenant: TenantId, ms: number): void {
-    const cost = this.#costs.get(tenant);
-    if (cost !== undefined) cost.leftMs = Math.max(-DEBT_MS_MAX, cost.leftMs - ms);
+      return;
+    }
+    // A pause of the whole thread is not the tenant's doing: much more than before counts in steps.
+    const counted = Math.min(nsPerByte, PAUSE_FACTOR * Math.max(1, cost.nsPerByte));
+    cost.nsPerByte += NEWEST_WEIGHT * (counted - cost.nsPerByte);
+    if (isShared) cost.leftMs = Math.max(-DEBT_MS_MAX, cost.leftMs - (counted * bytes) / NS_PER_MS);
   }
 
   #forget(): void {
