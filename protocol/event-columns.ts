@@ -35,6 +35,8 @@ export interface EventColumns {
    * the next call. Not self-contained where its record shapes would be many times its size.
    */
   raw(row: number): Uint8Array;
+  /** Nobody reads these columns, nor anything that lies in them, from here on: they may be filled with another frame. */
+  release(): void;
 }
 
 /** How the bytes of a frame are to be read. The numbers are part of the journal format. */

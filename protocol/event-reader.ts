@@ -148,6 +148,10 @@ class Columns implements EventColumns {
     return FieldColumn.of(this.field(path));
   }
 
+  release(): void {
+    // They are collected.
+  }
+
   #read(row: number, event: unknown, ingestTimeMs: number, isFromUtf8: boolean): void {
     if (event === UNPARSABLE || !isPlainMap(event)) {
       this.verdicts[row] = event === UNPARSABLE ? MALFORMED : validateParsed(event, Number.NaN, ingestTimeMs).verdict;

@@ -2,7 +2,9 @@
  * The columns that the plain reader fills. What nobody said to want beforehand (the decoded events, other fields) the reference
  * reads when somebody asks, from the frame's bytes, which must stay as they are for so long.
  */
-import type { EventColumns } from "./event-columns.ts";
+import { assert } from "./assert.ts";
+import { ColumnsPool } from "./columns-pool.ts";
+import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import { FieldColumn, UNKNOWN } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
@@ -28,7 +30,7 @@ export class PlainColumns implements EventColumns {
   readonly verdicts: Uint8Array;
   wrongPaths: ReadonlyMap<number, string> = nothingWrong;
   /** In the frame itself. */
-  readonly eventIds: TextColumn;
+  eventIds: TextColumn;
   readonly sessionIds: string[];
   readonly userIds: (string | undefined)[];
   readonly eventTypes: string[];
@@ -45,8 +47,12 @@ export class PlainColumns implements EventColumns {
   readonly kinds: Int32Array;
   readonly hashes: Uint32Array;
   readonly numbers: Float64Array;
-  readonly #request: ReadRequest;
-  readonly frame: FrameBytes;
+  #request: ReadRequest;
+  frame: FrameBytes;
+  readonly #pool: ColumnsPool;
+  #isSpare = false;
+  /** Something was derived from columns that the reference has read, and not from those here. */
+  #derivesForeign = false;
   readonly #columnOf: ReadonlyMap<string, number>;
   /** Rows that the reference has refused. */
   readonly #refused: number[] = [];
@@ -56,10 +62,17 @@ export class PlainColumns implements EventColumns {
   #reference: EventColumns | undefined;
   #shapes: FrameShapes | undefined;
 
-  constructor(request: ReadRequest, frame: FrameBytes, count: number, columnOf: ReadonlyMap<string, number>) {
+  private constructor(
+    request: ReadRequest,
+    frame: FrameBytes,
+    count: number,
+    columnOf: ReadonlyMap<string, number>,
+    pool: ColumnsPool,
+  ) {
     this.#request = request;
     this.frame = frame;
     this.#columnOf = columnOf;
+    this.#pool = pool;
     this.count = count;
     // One piece of memory for all numbers of the frame; zeros, so that every row is ACCEPTED.
     const wanted = columnOf.size;
@@ -83,6 +96,49 @@ export class PlainColumns implements EventColumns {
     for (let column = 0; column < columnOf.size; column++) this.wanted.push(new Array<FieldValue>(count).fill(undefined));
   }
 
+  /** Empty columns, used ones if there are some. `columnOf`: the number of each wanted path; the same instance as long as they are. */
+  static of(
+    request: ReadRequest,
+    frame: FrameBytes,
+    count: number,
+    columnOf: ReadonlyMap<string, number>,
+    pool: ColumnsPool,
+  ): PlainColumns {
+    const spare = pool.take(columnOf, count);
+    if (spare === undefined) return new PlainColumns(request, frame, count, columnOf, pool);
+    spare.#reopen(request, frame);
+    return spare;
+  }
+
+  /** What every row gets anyway is left as it is. */
+  #reopen(request: ReadRequest, frame: FrameBytes): void {
+    this.#isSpare = false;
+    this.#request = request;
+    this.frame = frame;
+    this.eventIds = new TextColumn(frame.bytes, frame.view, this.eventIds.starts, this.eventIds.lengths);
+    this.kinds.fill(UNKNOWN);
+    this.verdicts.fill(ACCEPTED);
+    this.userIds.fill(undefined);
+    for (const values of this.wanted) values.fill(undefined);
+  }
+
+  release(): void {
+    assert(!this.#isSpare, "columns are given back once");
+    this.#isSpare = true;
+    this.#request = noRequest;
+    this.frame = noFrame;
+    this.wrongPaths = nothingWrong;
+    this.definitions = [];
+    this.#shapes = undefined;
+    this.#reference = undefined;
+    this.#refused.length = 0;
+    this.#accepted.clear();
+    this.#values.clear();
+    if (this.#derivesForeign) this.derived.clear();
+    this.#derivesForeign = false;
+    this.#pool.give(this.#columnOf, this);
+  }
+
   get events(): readonly unknown[] {
     return this.#read().events;
   }
@@ -104,7 +160,10 @@ export class PlainColumns implements EventColumns {
 
   column(path: string): FieldColumn {
     const number = this.#columnNumber(path);
-    if (number === NO_COLUMN) return FieldColumn.of(this.field(path));
+    if (number === NO_COLUMN) {
+      this.#derivesForeign = true;
+      return FieldColumn.of(this.field(path));
+    }
     return (this.#fieldColumns[number] ??= this.#makeColumn(number));
   }
 
@@ -223,6 +282,12 @@ export class PlainColumns implements EventColumns {
 }
 
 const nothingWrong: ReadonlyMap<number, string> = new Map();
+const noBytes = new Uint8Array(0);
+const noFrame: FrameBytes = { bytes: noBytes, view: new DataView(noBytes.buffer) };
+const noRequest: ReadRequest = { format: FRAME_FORMATS.msgpack, bytes: noBytes, tenant: "", ingestTimeMs: 0, partitionCount: 1 };
+
+/** Of no frame; never filled. */
+export const noColumns = PlainColumns.of(noRequest, noFrame, 0, new Map(), new ColumnsPool());
 
 /**
  * Where a msgpack text with the bytes `text[start .. start + length]` stands first in `bytes[from .. to]`; -1: nowhere. Looking at

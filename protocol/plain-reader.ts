@@ -14,10 +14,11 @@ import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import { NUMBER } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
+import { ColumnsPool } from "./columns-pool.ts";
 import { hashOf, Interner, isAscii, PLACE_WORDS, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
 import { areFewOdd, readOddRow, type OddRow } from "./odd-rows.ts";
-import { FIRST_WANTED_COLUMN, PlainColumns, SESSION_COLUMN, TYPE_COLUMN, USER_COLUMN } from "./plain-columns.ts";
+import { FIRST_WANTED_COLUMN, noColumns, PlainColumns, SESSION_COLUMN, TYPE_COLUMN, USER_COLUMN } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
 import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
 import { walkPlainEvent } from "./plain-slicer.ts";
@@ -75,14 +76,6 @@ const DICTIONARY_TEXTS = 8_192;
 const IDENTITY_TEXTS = 65_536;
 
 const noTree = new PlanCache().treeOf([]);
-const noBytes = new Uint8Array(0);
-const noColumns = new PlainColumns(
-  { format: FRAME_FORMATS.msgpack, bytes: noBytes, tenant: "", ingestTimeMs: 0, partitionCount: 1 },
-  { bytes: noBytes, view: new DataView(noBytes.buffer) },
-  0,
-  new Map(),
-);
-
 class PlainReader extends PlainCursor {
   readonly #plans = new PlanCache();
   #dictionary = newDictionary();
@@ -93,6 +86,7 @@ class PlainReader extends PlainCursor {
   readonly #sessions = new PendingIdentities();
   readonly #users = new PendingIdentities();
   readonly #odd: OddRow[] = [];
+  readonly #pool = new ColumnsPool();
 
   // The frame that is being read.
   #request: PlainRequest | undefined;
@@ -125,9 +119,11 @@ class PlainReader extends PlainCursor {
     this.#partitionMask = (partitionCount & (partitionCount - 1)) === 0 ? partitionCount - 1 : -1;
     this.#tree = this.#plans.treeOf(wanted);
     this.#sessionHash.setTenant(tenant);
-    if (this.#container() !== this.end || this.#columns === noColumns) return undefined;
-    this.#columns.definitions = this.definitions;
-    return this.#readOddRows(request) ? this.#columns : undefined;
+    const isRead = this.#container() === this.end && this.#columns !== noColumns;
+    if (isRead) this.#columns.definitions = this.definitions;
+    if (isRead && this.#readOddRows(request)) return this.#columns;
+    if (this.#columns !== noColumns) this.#columns.release();
+    return undefined;
   }
 
   #readOddRows(request: PlainRequest): boolean {
@@ -186,7 +182,7 @@ class PlainReader extends PlainCursor {
     let at = this.listHeadAt(listAt, token);
     const count = this.length;
     if (count > limits.frameEventsMax || count > this.end - at) return GIVE_UP;
-    this.#columns = new PlainColumns(this.#request, this.frame, count, this.#tree.columns);
+    this.#columns = PlainColumns.of(this.#request, this.frame, count, this.#tree.columns, this.#pool);
     this.#wanted = this.#columns.wanted;
     this.#kinds = this.#columns.kinds;
     this.#ids = this.#columns.eventIds;

@@ -199,9 +199,12 @@ export class PartitionHost {
     stages.apply.observe(applied - read);
     stages.append.observe(performance.now() - applied);
     this.#charge(frames, meter);
-    return frames.map(({ frame, columns, offset }) =>
-      columns instanceof WeirError ? refusedOutcome(frame, offset, columns) : decidedOutcome(frame, offset, columns),
-    );
+    return frames.map(({ frame, columns, offset }) => {
+      if (columns instanceof WeirError) return refusedOutcome(frame, offset, columns);
+      const outcome = decidedOutcome(frame, offset, columns);
+      columns.release();
+      return outcome;
+    });
   }
 
   /** Reads frames until it has taken the time of a turn; the others go back. */

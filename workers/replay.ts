@@ -183,6 +183,7 @@ class ReplayTurn {
       }
       this.#progress.record = undefined;
       this.#rows.clear();
+      for (const { columns } of this.#frames) columns?.release();
       this.#frames.length = 0;
       this.applyMs += this.#elapsed() - startedMs;
     }

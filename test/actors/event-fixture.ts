@@ -53,6 +53,7 @@ export function columnsOf(events: readonly TestEvent[], partitionCount = 1, tena
     derived: new Map(),
     field: (path) => events.map((each) => fieldOf(each, path)),
     column: (path) => columnOf(events.map((each) => fieldOf(each, path))),
+    release: () => undefined,
     raw: (row) => new TextEncoder().encode(JSON.stringify(events[row])),
   };
 }

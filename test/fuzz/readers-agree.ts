@@ -36,6 +36,7 @@ export function checkReaders(format: FrameFormat, bytes: Uint8Array, ingestTimeM
       assert.deepEqual(plain.field(path), reference.field(path), path);
       known.check(plain, path);
     }
+    plain.release();
   }
   checkSplit(request, reference);
   return plain !== undefined;
