@@ -13,7 +13,7 @@ import type { PartitionId } from "./ids.ts";
 import { parseJsonEvents, parseNdjsonEvents, sliceJsonEvents } from "./json-batch.ts";
 import { MsgpackShare } from "./msgpack-slices.ts";
 import { partitionOf } from "./partition-hash.ts";
-import { splitPlainFrame } from "./plain-splitter.ts";
+import { PlainSplitter, type SplitProgram } from "./plain-splitter.ts";
 import { isPlainMap } from "./plain-values.ts";
 import { usableId } from "./text-rules.ts";
 
@@ -22,6 +22,7 @@ export interface SplitRequest {
   readonly bytes: Uint8Array;
   readonly tenant: string;
   readonly partitionCount: number;
+  /** Says the same of a partition each time it is asked. */
   readonly hostOf: (partition: PartitionId) => number;
 }
 
@@ -32,16 +33,25 @@ export interface FrameShare {
   readonly indexes: readonly number[];
 }
 
-/**
- * The host that has all of it, or at least two shares. Their bytes may be overwritten by the next call. Throws
- * WEIR_FRAME_TOO_LARGE for a msgpack frame whose record shapes would blow up its shares.
- */
-export function splitFrame(request: SplitRequest): number | readonly FrameShare[] {
-  const plain = request.format === FRAME_FORMATS.msgpack ? splitPlainFrame(request) : undefined;
-  return plain ?? splitAnyFrame(request);
+export class FrameSplitter {
+  readonly #plain: PlainSplitter;
+
+  constructor(program: SplitProgram) {
+    this.#plain = new PlainSplitter(program);
+  }
+
+  /**
+   * The host that has all of it, or at least two shares. Their bytes may be overwritten by the next call. Throws
+   * WEIR_FRAME_TOO_LARGE for a msgpack frame whose record shapes would blow up its shares.
+   */
+  split(request: SplitRequest): number | readonly FrameShare[] {
+    const plain = request.format === FRAME_FORMATS.msgpack ? this.#plain.split(request) : undefined;
+    return plain ?? splitAnyFrame(request);
+  }
 }
 
-function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitRequest): number | FrameShare[] {
+/** The general way, for frames of any format. */
+export function splitAnyFrame({ format, bytes, tenant, partitionCount, hostOf }: SplitRequest): number | readonly FrameShare[] {
   let split: Split;
   try {
     split = readSplit(format, bytes);

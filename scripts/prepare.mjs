@@ -1,6 +1,7 @@
 /**
  * Makes a clone ready to run: checks Node, installs what package-lock.json names when that is not installed already,
- * and compiles the TypeScript into dist/ when a source is newer than the last build. Does nothing when nothing is to do.
+ * and compiles the TypeScript into dist/ and the programs of wasm/ into dist/wasm/, each when a source of it is newer than its
+ * last build. Does nothing when nothing is to do.
  * Plain Node without dependencies: it runs before there are any. Every other script calls `prepare()` first.
  */
 import { spawn } from "node:child_process";
@@ -44,7 +45,7 @@ export async function prepare() {
   checkNode();
   if (!isInstalled()) await step("installing dependencies (npm ci)", install);
   removeOrphans();
-  if (!isBuilt()) await step("compiling TypeScript into dist/", build);
+  for (const build of [wasmBuild, typeScriptBuild]) if (!isBuilt(build)) await step(build.what, () => run(build));
 }
 
 async function step(what, action) {
@@ -115,32 +116,53 @@ function removeOrphans() {
   }
 }
 
-/** The empty file that marks the time of the last build without errors. */
-const builtMark = join(projectRoot, "dist", ".built");
+/** `mark` is the empty file that marks the time of the last build without errors. */
+const typeScriptBuild = {
+  what: "compiling TypeScript into dist/",
+  mark: join(projectRoot, "dist", ".built"),
+  inputs: ["tsconfig.json", "package.json", "package-lock.json", ...sourceFolders],
+  command: [join("typescript", "bin", "tsc"), "-p", "."],
+  failure: "the TypeScript sources have errors; they are listed above.",
+};
 
-function isBuilt() {
-  if (!existsSync(builtMark)) return false;
-  const builtMs = statSync(builtMark).mtimeMs;
-  const inputs = ["tsconfig.json", "package.json", "package-lock.json"].map((name) => join(projectRoot, name));
-  for (const folder of sourceFolders) inputs.push(...filesUnder(join(projectRoot, folder)));
-  return inputs.every((file) => statSync(file).mtimeMs <= builtMs);
+/**
+ * AssemblyScript, a language of its own in TypeScript's clothes. Without its runtime: the programs make no objects. 256 pages are
+ * 16 MiB, the most that a program's memory may grow to.
+ */
+const wasmBuild = {
+  what: "compiling wasm/ into dist/wasm/",
+  mark: join(projectRoot, "dist", "wasm", ".built"),
+  inputs: ["package.json", "package-lock.json", "wasm"],
+  command: [
+    join("assemblyscript", "bin", "asc.js"),
+    ...["wasm/split-frame.ts", "--outFile", "dist/wasm/split-frame.wasm"],
+    ...["-O3", "--runtime", "stub", "--noAssert", "--initialMemory", "4", "--maximumMemory", "256", "--noColors"],
+  ],
+  failure: "the AssemblyScript sources in wasm/ have errors; they are listed above.",
+};
+
+function isBuilt({ mark, inputs }) {
+  if (!existsSync(mark)) return false;
+  const builtMs = statSync(mark).mtimeMs;
+  const files = inputs.map((name) => join(projectRoot, name)).flatMap((path) => [path, ...filesUnder(path)]);
+  return files.every((path) => statSync(path).isDirectory() || statSync(path).mtimeMs <= builtMs);
 }
 
-async function build() {
+async function run({ mark, command, failure }) {
   // Taken before the compiler reads: a source that is saved during the build counts as newer.
   const startedAt = new Date();
-  const compiler = join(projectRoot, "node_modules", "typescript", "bin", "tsc");
-  const { code, output } = await runCaptured(process.execPath, [compiler, "-p", projectRoot]);
+  const [compiler, ...args] = command;
+  const { code, output } = await runCaptured(process.execPath, [join(projectRoot, "node_modules", compiler), ...args]);
   if (code !== 0) {
     process.stderr.write(output);
-    throw new ScriptError("the TypeScript sources have errors; they are listed above.");
+    throw new ScriptError(failure);
   }
-  writeFileSync(builtMark, "");
-  utimesSync(builtMark, startedAt, startedAt);
+  writeFileSync(mark, "");
+  utimesSync(mark, startedAt, startedAt);
 }
 
 function* filesUnder(folder) {
-  if (!existsSync(folder)) return;
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) return;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* filesUnder(path);

@@ -10,11 +10,12 @@
  */
 import { entryOf, isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
 import type { PartitionId, TenantId } from "../protocol/ids.ts";
-import { splitFrame, type FrameShare } from "../protocol/split-frame.ts";
+import { FrameSplitter, type FrameShare } from "../protocol/split-frame.ts";
 import { hostOfPartition } from "../workers/host-options.ts";
 import type { Hosts } from "../workers/hosts.ts";
 import type { HostOutcome } from "../workers/messages.ts";
 import type { EventResult, Publisher, PublishOutcome, PublishRequest } from "../workers/ports.ts";
+import { splitProgram } from "../workers/wasm-programs.ts";
 
 export interface IngestOptions {
   readonly hosts: Hosts;
@@ -52,6 +53,7 @@ export class Ingest implements Publisher {
   readonly #options: IngestOptions;
   readonly #pending = new Map<number, PendingFrame>();
   readonly #hostOf: (partition: PartitionId) => number;
+  readonly #splitter = new FrameSplitter(splitProgram());
   #lastId = 0;
 
   constructor(options: IngestOptions) {
@@ -126,7 +128,7 @@ export class Ingest implements Publisher {
   #split({ tenant, format, bytes }: PublishRequest): number | readonly FrameShare[] {
     if (this.#options.hosts.count === 1) return 0;
     const { partitionCount } = this.#options;
-    return splitFrame({ format, bytes, tenant, partitionCount, hostOf: this.#hostOf });
+    return this.#splitter.split({ format, bytes, tenant, partitionCount, hostOf: this.#hostOf });
   }
 
   #finish(id: number, pending: PendingFrame, outcome: PublishOutcome): void {

@@ -14,7 +14,7 @@ import type { Offset, PartitionId, TenantId } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
 import { defaultMetrics } from "../../protocol/metric-definition.ts";
 import { readFrame } from "../../protocol/plain-reader.ts";
-import { splitFrame } from "../../protocol/split-frame.ts";
+import { FrameSplitter } from "../../protocol/split-frame.ts";
 import { DUPLICATE } from "../../protocol/verdicts.ts";
 import { Deduplicator } from "../../actors/deduplicate.ts";
 import type { Partition } from "../../actors/partition.ts";
@@ -26,6 +26,7 @@ import { PartitionHost } from "../../workers/partition-host.ts";
 import { RecordArena } from "../../workers/record-arena.ts";
 import { newStageTimes } from "../../workers/stage-times.ts";
 import { applyTurn, type FrameInTurn } from "../../workers/turn.ts";
+import { splitProgram } from "../../workers/wasm-programs.ts";
 import { reportOf, type BenchOptions, type BenchReport, type Figures } from "../harness.ts";
 import { medianFigures } from "../statistics.ts";
 import { cleanWorkload, distinctEvents } from "../workload.ts";
@@ -133,6 +134,7 @@ class StagedHost {
   readonly #journal: LmdbJournal;
   readonly #input: MicroInput;
   readonly #arena = new RecordArena();
+  readonly #splitter = new FrameSplitter(splitProgram());
   readonly #batch = new FrameBatch();
   readonly #partitions = newPartitions(defaultMetrics);
   readonly #plainPartitions = newPartitions([]);
@@ -189,7 +191,7 @@ class StagedHost {
     const { batch } = this.#input.workload;
     const rest = { format: 0, tenant: TENANT, partitionCount: PARTITIONS, hostOf: (id: number) => id % HOSTS } as const;
     for (const bytes of sent) {
-      const shares = splitFrame({ ...rest, bytes });
+      const shares = this.#splitter.split({ ...rest, bytes });
       if (typeof shares === "number") this.#shareEvents += batch;
       else for (const { indexes } of shares) this.#shareEvents += indexes.length;
     }

@@ -3,8 +3,9 @@ import type { EventColumns } from "../../protocol/event-columns.ts";
 import { readEvents } from "../../protocol/event-reader.ts";
 import { validateEvent } from "../../protocol/event-validator.ts";
 import { readFrame, type PlainRequest } from "../../protocol/plain-reader.ts";
-import { splitFrame } from "../../protocol/split-frame.ts";
+import { FrameSplitter } from "../../protocol/split-frame.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
+import { splitProgram } from "../../workers/wasm-programs.ts";
 import { check, encodedFrames, PARTITIONS, TENANT, timed, wantedFields, type MicroInput, type MicroWork } from "./part.ts";
 
 export function readerWorks(input: MicroInput): readonly MicroWork[] {
@@ -50,13 +51,14 @@ function splitting(input: MicroInput): MicroWork {
   const { format, frames } = encodedFrames(input, "records");
   const events = frames.length * input.workload.batch;
   const hostOf = (partition: number): number => partition % 2;
+  const splitter = new FrameSplitter(splitProgram());
   return {
     name: "split for 2 hosts: records",
     round() {
       let rows = 0;
       const nsPerEvent = timed(events, () => {
         for (const bytes of frames) {
-          const shares = splitFrame({ format, bytes, tenant: TENANT, partitionCount: PARTITIONS, hostOf });
+          const shares = splitter.split({ format, bytes, tenant: TENANT, partitionCount: PARTITIONS, hostOf });
           if (typeof shares === "number") rows += input.workload.batch;
           else for (const { indexes } of shares) rows += indexes.length;
         }

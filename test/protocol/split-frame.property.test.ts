@@ -1,7 +1,7 @@
 /**
  * Laws: put back by their indexes, the events of all shares are the events of the frame; each lies in the share of the host of
  * the partition that the reader gives it, in the share as in the frame; any bytes make shares or a WeirError, and shares are
- * decodable exactly when the frame is.
+ * decodable exactly when the frame is. The fast way says the same as the general way or gives up, whatever it split before.
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -12,8 +12,11 @@ import { FRAME_FORMATS, type EventColumns, type FrameFormat } from "../../protoc
 import { readEvents } from "../../protocol/event-reader.ts";
 import { encodePublish } from "../../protocol/frames.ts";
 import type { TenantId } from "../../protocol/ids.ts";
+import { limits } from "../../protocol/limits.ts";
 import { partitionOf } from "../../protocol/partition-hash.ts";
-import { splitPlainFrame } from "../../protocol/plain-splitter.ts";
+import { PlainSplitter } from "../../protocol/plain-splitter.ts";
+import { splitAnyFrame, type FrameShare, type SplitRequest } from "../../protocol/split-frame.ts";
+import { splitProgram } from "../../workers/wasm-programs.ts";
 import { sharesOf, type HostPart } from "../support/frame-shares.ts";
 import { assertSameValues } from "../support/same-values.ts";
 
@@ -258,7 +261,8 @@ describe("splitting msgpack", () => {
 });
 
 describe("the fast way", () => {
-  const isPlain = (bytes: Uint8Array): boolean => splitPlainFrame({ bytes, tenant, partitionCount, hostOf }) !== undefined;
+  const splitter = new PlainSplitter(splitProgram());
+  const isPlain = (bytes: Uint8Array): boolean => splitter.split({ bytes, tenant, partitionCount, hostOf }) !== undefined;
   const plainEvent = fc.record(
     {
       sessionId: fc.nat(30).map((session) => `session-${session}`),
@@ -322,6 +326,82 @@ describe("the fast way", () => {
       checkShares(bytes, FRAME_FORMATS.msgpack);
     }
   });
+
+  it("says what the general way says, or gives up, whatever it split before", () => {
+    const tenants = fc.constantFrom("a", "demo", "four", "tenant-with-a-longer-name", "größe");
+    const damages = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 1 });
+    const cut = fc.option(fc.nat(), { nil: undefined, freq: 1 });
+    const frame = fc.tuple(tenants, fc.oneof(plainEvents, events), fc.constantFrom(...Object.values(packings)), damages, cut);
+    let plain = 0;
+    fc.assert(
+      fc.property(fc.array(frame, { minLength: 2, maxLength: 4 }), fc.integer({ min: 1, max: 40 }), (frames, count) => {
+        for (const [name, list, pack, damage, end] of frames) {
+          const whole = Uint8Array.from(pack({ t: "pub", seq: 1, events: list }));
+          for (const [at, to] of damage) whole[at % whole.length] = to;
+          const bytes = end === undefined ? whole : whole.subarray(0, end % whole.length);
+          const request = { format: FRAME_FORMATS.msgpack, bytes, tenant: name, partitionCount: count, hostOf };
+          if (saysTheSame(request)) plain++;
+        }
+      }),
+      { numRuns: 400 },
+    );
+    assert.ok(plain > 100, `${plain} frames were plain`);
+  });
+
+  it("does not read what an earlier frame left behind the end", () => {
+    const list = Array.from({ length: 20 }, (_, row) => ({ sessionId: `s${row}`, text: "x".repeat(row * 20), tags: [{ row }] }));
+    for (const pack of Object.values(packings)) {
+      const bytes = Uint8Array.from(pack({ t: "pub", events: list }));
+      for (let end = 0; end < bytes.length; end++) {
+        // The whole frame first: what is cut off stands there still.
+        isPlain(bytes);
+        assert.equal(isPlain(bytes.subarray(0, end)), false, `${end} of ${bytes.length} bytes`);
+      }
+    }
+  });
+
+  it("keeps its memory within bounds, and goes on after a frame that is too large for it", () => {
+    const program = splitProgram();
+    const other = new PlainSplitter(program);
+    const rest = { tenant, partitionCount, hostOf };
+    const frameOf = (textBytes: number): Uint8Array =>
+      Uint8Array.from(
+        encodePublish(
+          1,
+          ["s1", "s2"].map((id) => ({ sessionId: id, text: "x".repeat(textBytes) })),
+        ),
+      );
+    assert.equal(other.split({ ...rest, bytes: frameOf(limits.frameBytesMax / 2) }), undefined);
+    assert.equal(program.memory.buffer.byteLength, MEMORY_AT_START, "what is larger than a frame may be is not taken");
+    const sizes = [60_000, 10, 60_000].map((textBytes) => frameOf(textBytes));
+    for (const bytes of sizes) assert.ok(other.split({ ...rest, bytes }) !== undefined);
+    // 255 shapes would go to each of 250 hosts: 16 MiB are not enough.
+    const shapes = Array.from({ length: 60 }, (_, shape) =>
+      Object.fromEntries(Array.from({ length: 200 }, (_key, index) => [`key-${shape}-${index}-${"x".repeat(15)}`, 0])),
+    );
+    const list = Array.from({ length: 250 }, (_, row) => ({ sessionId: `s${row}`, ...(row < 60 && { shape: shapes[row] }) }));
+    const bytes = Uint8Array.from(encodePublish(1, list));
+    assert.equal(other.split({ tenant, partitionCount: 250, hostOf: (partition) => partition, bytes }), undefined);
+    assert.ok(program.memory.buffer.byteLength <= MEMORY_MAX);
+    assert.ok(other.split({ ...rest, bytes: sizes[0] ?? assert.fail() }) !== undefined);
+  });
+
+  const MEMORY_AT_START = 4 * 65_536;
+  const MEMORY_MAX = 256 * 65_536;
+
+  /** Whether the frame was plain. */
+  function saysTheSame(request: SplitRequest): boolean {
+    const plain = splitter.split(request);
+    if (plain === undefined) return false;
+    const general = splitAnyFrame(request);
+    if (typeof plain === "number" || typeof general === "number") assert.equal(plain, general);
+    else assert.deepEqual(rowsOf(plain), rowsOf(general));
+    return true;
+  }
+
+  function rowsOf(shares: readonly FrameShare[]) {
+    return shares.map(({ host, indexes }) => ({ host, indexes }));
+  }
 
   function text(value: string): number[] {
     const bytes = Buffer.from(value);

@@ -1,6 +1,7 @@
 /** What the hosts get of a frame, as one list: the whole frame for one host, or the shares of several. */
 import type { FrameFormat } from "../../protocol/event-columns.ts";
-import { splitFrame, type SplitRequest } from "../../protocol/split-frame.ts";
+import { FrameSplitter, type SplitRequest } from "../../protocol/split-frame.ts";
+import { splitProgram } from "../../workers/wasm-programs.ts";
 
 export interface HostPart {
   readonly host: number;
@@ -10,9 +11,11 @@ export interface HostPart {
   readonly indexes: readonly number[] | undefined;
 }
 
+const splitter = new FrameSplitter(splitProgram());
+
 export function sharesOf(request: SplitRequest): HostPart[] {
   const { format, bytes } = request;
-  const split = splitFrame(request);
+  const split = splitter.split(request);
   if (typeof split === "number") return [{ host: split, format, bytes, indexes: undefined }];
   return split.map((share) => ({ ...share, format }));
 }

@@ -1,0 +1,18 @@
+/**
+ * The programs of `wasm/`, as the build compiles them into `dist/wasm/`. An instance has a memory of its own, which grows with what
+ * it is given and never shrinks; it belongs to the thread that made it. They are a few kilobytes: compiled at once, on the spot.
+ */
+import { readFileSync } from "node:fs";
+import type { SplitProgram } from "../protocol/plain-splitter.ts";
+
+/** Node's types leave it to those of a browser. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+};
+
+/** A new instance of `wasm/split-frame.ts`. */
+export function splitProgram(): SplitProgram {
+  const bytes = readFileSync(new URL("../wasm/split-frame.wasm", import.meta.url));
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as SplitProgram;
+}
