@@ -51,6 +51,9 @@ const encoder = new TextEncoder();
 
 export class PlainSplitter {
   readonly #program: SplitProgram;
+  /** Places in the views below. */
+  readonly #sharesAt: number;
+  readonly #rowsAt: number;
   #tenant: string | undefined;
   #hostOf: PlainSplit["hostOf"] | undefined;
   #partitionCount = 0;
@@ -64,6 +67,8 @@ export class PlainSplitter {
 
   constructor(program: SplitProgram) {
     this.#program = program;
+    this.#sharesAt = program.shares.value >> 2;
+    this.#rowsAt = program.rows.value >> 1;
   }
 
   /** The shares of a frame; one host: all events are that host's; undefined: it is not plain. */
@@ -77,21 +82,28 @@ export class PlainSplitter {
     const count = this.#program.split(bytes.length, partitionCount);
     if (this.#bytes.length === 0) this.#view();
     if (count === 0) return undefined;
-    return count === 1 ? this.#words[this.#program.shares.value >> 2] : this.#shares(count);
+    return count === 1 ? this.#words[this.#sharesAt] : this.#shares(count);
   }
 
   #shares(count: number): PlainShare[] {
+    const words = this.#words;
     const shares: PlainShare[] = [];
-    let at = this.#program.shares.value >> 2;
-    let row = this.#program.rows.value >> 1;
+    let at = this.#sharesAt;
+    let row = this.#rowsAt;
     for (let index = 0; index < count; index++, at += SHARE_WORDS) {
-      const host = this.#words[at] ?? 0;
-      const bytes = this.#bytes.subarray(this.#words[at + 1], this.#words[at + 2]);
-      const indexes: number[] = [];
-      for (const end = row + (this.#words[at + 3] ?? 0); row < end; row++) indexes.push(this.#rows[row] ?? 0);
-      shares.push({ host, bytes, indexes });
+      const bytes = this.#bytes.subarray(words[at + 1], words[at + 2]);
+      const end = row + (words[at + 3] ?? 0);
+      shares.push({ host: words[at] ?? 0, bytes, indexes: this.#indexes(row, end) });
+      row = end;
     }
     return shares;
+  }
+
+  #indexes(from: number, end: number): number[] {
+    const rows = this.#rows;
+    const indexes = new Array<number>(end - from);
+    for (let row = from; row < end; row++) indexes[row - from] = rows[row] ?? 0;
+    return indexes;
   }
 
   #hasRoomFor(bytes: number): boolean {

@@ -78,6 +78,7 @@ export const shares: usize = memory.data(16 * 256);
 export const rows: usize = memory.data(2 * 10_000);
 const SHARE_BYTES: u32 = 16;
 
+const LEFT: usize = memory.data(4 * 17);
 let frameEnd: usize = 0;
 let eventCount: u32 = 0;
 let partitions: u32 = 1;
@@ -242,19 +243,33 @@ function within(at: usize): usize {
 function skipMany(from: usize, count: u32, levels: i32): usize {
   if (levels < 0) return GIVE_UP;
   let at: usize = from;
-  for (let left = count; left > 0; left--) {
+  let left = count;
+  let level = levels;
+  while (true) {
+    if (left === 0) {
+      if (level === levels) return at;
+      level++;
+      left = load<u32>(LEFT + (<usize>level << 2));
+      continue;
+    }
+    left--;
     const token = tokenAt(at);
     const size = valueBytes(token);
     if (size > 0) at += size;
     else if (token === 0xd9) {
       at += 2 + tokenAt(at + 1);
       if (at > frameEnd) return GIVE_UP;
+    } else if (token < 0x80 && isDefined(token)) {
+      if (level === 0) return GIVE_UP;
+      store<u32>(LEFT + (<usize>level << 2), left);
+      level--;
+      left = fieldsOf(token);
+      at++;
     } else {
-      at = skip(at, levels);
+      at = skip(at, level);
       if (at === GIVE_UP) return GIVE_UP;
     }
   }
-  return at;
 }
 
 function skipMap(mapAt: usize, token: u32, levels: i32): usize {

@@ -39,6 +39,8 @@ const sizes = {
   full: { frames: 16_384, templates: 500, rounds: 11 },
 } as const;
 const HOSTS = 2;
+/** One for all rounds, as a server has one. */
+const splitter = new FrameSplitter(splitProgram());
 const stageNames = ["split", "handOff", "read", "apply", "append", "commit", "outcome"] as const;
 const applyNames = ["dedup", "sessions", "withoutMetrics"] as const;
 type Stage = (typeof stageNames)[number] | (typeof applyNames)[number];
@@ -134,7 +136,6 @@ class StagedHost {
   readonly #journal: LmdbJournal;
   readonly #input: MicroInput;
   readonly #arena = new RecordArena();
-  readonly #splitter = new FrameSplitter(splitProgram());
   readonly #batch = new FrameBatch();
   readonly #partitions = newPartitions(defaultMetrics);
   readonly #plainPartitions = newPartitions([]);
@@ -191,7 +192,7 @@ class StagedHost {
     const { batch } = this.#input.workload;
     const rest = { format: 0, tenant: TENANT, partitionCount: PARTITIONS, hostOf: (id: number) => id % HOSTS } as const;
     for (const bytes of sent) {
-      const shares = this.#splitter.split({ ...rest, bytes });
+      const shares = splitter.split({ ...rest, bytes });
       if (typeof shares === "number") this.#shareEvents += batch;
       else for (const { indexes } of shares) this.#shareEvents += indexes.length;
     }
