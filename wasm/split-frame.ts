@@ -162,7 +162,7 @@ function readEvents(listAt: usize): usize {
     at = next;
   }
   store<u32>(STARTS + (count << 2), <u32>at);
-  return at <= frameEnd ? at : GIVE_UP;
+  return at;
 }
 
 function readEvent(eventAt: usize, row: u32): usize {
@@ -249,7 +249,7 @@ function skipMany(from: usize, count: u32, levels: i32): usize {
     if (left === 0) {
       if (level === levels) return at;
       level++;
-      left = load<u32>(LEFT + (<usize>level << 2));
+      left = load<u32>(LEFT + ((<usize>level) << 2));
       continue;
     }
     left--;
@@ -261,7 +261,7 @@ function skipMany(from: usize, count: u32, levels: i32): usize {
       if (at > frameEnd) return GIVE_UP;
     } else if (token < 0x80 && isDefined(token)) {
       if (level === 0) return GIVE_UP;
-      store<u32>(LEFT + (<usize>level << 2), left);
+      store<u32>(LEFT + ((<usize>level) << 2), left);
       level--;
       left = fieldsOf(token);
       at++;

@@ -1,6 +1,7 @@
 /**
  * What must hold of any bytes, without a server: nothing but coded errors is thrown; the plain reader gives up or reads what the
- * reference reads; the shares of a split frame together are the frame. Throws an AssertionError where it does not.
+ * reference reads; the fast splitter gives up or shares out as the general one; the shares of a split frame together are the
+ * frame. Throws an AssertionError where it does not.
  */
 import assert from "node:assert/strict";
 import { WeirError } from "../../protocol/error-codes.ts";
@@ -10,7 +11,8 @@ import { decodeClientFrame } from "../../protocol/frames.ts";
 import { scanHead } from "../../protocol/msgpack-scan.ts";
 import { readFrame, readPlainFrame } from "../../protocol/plain-reader.ts";
 import { KnownTexts } from "../support/known-fields.ts";
-import { sharesOf } from "../support/frame-shares.ts";
+import { splitAnyFrame, type FrameShare, type SplitRequest } from "../../protocol/split-frame.ts";
+import { plainShares, sharesOf } from "../support/frame-shares.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
 import { deadLetterText } from "../../workers/dead-letter-text.ts";
 
@@ -79,7 +81,9 @@ function rowOf(columns: EventColumns, row: number) {
 function checkSplit(request: ReadRequest, reference: EventColumns | WeirError): void {
   const { format, bytes, tenant } = request;
   const hostOf = (partition: number) => partition % HOSTS;
-  const shares = coded(() => sharesOf({ format, bytes, tenant, partitionCount: PARTITIONS, hostOf }));
+  const split = { format, bytes, tenant, partitionCount: PARTITIONS, hostOf };
+  if (format === FRAME_FORMATS.msgpack) checkPlainSplit(split);
+  const shares = coded(() => sharesOf(split));
   if (shares instanceof WeirError) {
     // The one refusal that only a split can have: shapes that repeat without end.
     assert.equal(shares.code, "WEIR_FRAME_TOO_LARGE");
@@ -100,4 +104,15 @@ function checkSplit(request: ReadRequest, reference: EventColumns | WeirError): 
     }
   }
   assert.equal(rows, reference.count, "every row is in one share");
+}
+
+function checkPlainSplit(request: SplitRequest): void {
+  const plain = plainShares(request);
+  if (plain === undefined) return;
+  const general = splitAnyFrame(request);
+  assert.deepEqual(rowsByHost(plain), rowsByHost(general));
+}
+
+function rowsByHost(split: number | readonly FrameShare[]) {
+  return typeof split === "number" ? split : split.map(({ host, indexes }) => ({ host, indexes }));
 }

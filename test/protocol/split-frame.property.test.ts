@@ -17,7 +17,7 @@ import { partitionOf } from "../../protocol/partition-hash.ts";
 import { PlainSplitter } from "../../protocol/plain-splitter.ts";
 import { splitAnyFrame, type FrameShare, type SplitRequest } from "../../protocol/split-frame.ts";
 import { splitProgram } from "../../workers/wasm-programs.ts";
-import { sharesOf, type HostPart } from "../support/frame-shares.ts";
+import { plainShares, sharesOf, type HostPart } from "../support/frame-shares.ts";
 import { assertSameValues } from "../support/same-values.ts";
 
 const tenant = "demo" as TenantId;
@@ -261,8 +261,8 @@ describe("splitting msgpack", () => {
 });
 
 describe("the fast way", () => {
-  const splitter = new PlainSplitter(splitProgram());
-  const isPlain = (bytes: Uint8Array): boolean => splitter.split({ bytes, tenant, partitionCount, hostOf }) !== undefined;
+  const isPlain = (bytes: Uint8Array): boolean =>
+    plainShares({ format: FRAME_FORMATS.msgpack, bytes, tenant, partitionCount, hostOf }) !== undefined;
   const plainEvent = fc.record(
     {
       sessionId: fc.nat(30).map((session) => `session-${session}`),
@@ -360,6 +360,60 @@ describe("the fast way", () => {
     }
   });
 
+  it("does not go on behind the end for a list that claims to", () => {
+    const head = [0x81, ...text("events"), 0x91, 0x82, ...text("sessionId"), ...text("s1"), ...text("x")];
+    for (const list of [
+      [0xdd, 0xff, 0xff, 0xff, 0xff],
+      [0xdc, 0xff, 0xff],
+      [0xde, 0xff, 0xff],
+      [0xda, 0xff, 0xff],
+      [0xdd, 0],
+    ]) {
+      const bytes = Uint8Array.from([...head, ...list]);
+      // In a new memory all that follows is zeros, each of them a value.
+      const other = new PlainSplitter(splitProgram());
+      assert.equal(other.split({ bytes, tenant, partitionCount, hostOf }), undefined);
+      checkShares(bytes, FRAME_FORMATS.msgpack);
+    }
+  });
+
+  it("leaves to the general way a key with a longer head than it needs", () => {
+    const spelled = [0xd9, 9, ...Buffer.from("sessionId")];
+    const bytes = Uint8Array.from([
+      0x81,
+      ...text("events"),
+      0x91,
+      0x82,
+      ...text("sessionId"),
+      ...text("s1"),
+      ...spelled,
+      ...text("s2"),
+    ]);
+    assert.equal(isPlain(bytes), false);
+    checkShares(bytes, FRAME_FORMATS.msgpack);
+  });
+
+  it("leaves to it what is nested deeper than events are", () => {
+    const nests: Record<string, (inner: unknown) => unknown> = {
+      records: (a) => ({ a }),
+      lists: (a) => [a],
+      both: (a) => [{ a }],
+    };
+    for (const [name, nest] of Object.entries(nests)) {
+      const step = name === "both" ? 2 : 1;
+      for (const depth of [2, 8, 14, 20, 40, 58, 66, 80]) {
+        let value: unknown = 1;
+        for (let level = 0; level < depth; level += step) value = nest(value);
+        const list = ["s1", "s2", "s3"].map((session) => ({ sessionId: session, value, last: 1 }));
+        for (const packing of ["maps", "records"]) {
+          const bytes = Uint8Array.from(packings[packing]?.({ t: "pub", events: list }) ?? []);
+          assert.equal(isPlain(bytes), depth < 16, `${depth} ${name} in ${packing}`);
+          checkShares(bytes, FRAME_FORMATS.msgpack);
+        }
+      }
+    }
+  });
+
   it("keeps its memory within bounds, and goes on after a frame that is too large for it", () => {
     const program = splitProgram();
     const other = new PlainSplitter(program);
@@ -391,7 +445,7 @@ describe("the fast way", () => {
 
   /** Whether the frame was plain. */
   function saysTheSame(request: SplitRequest): boolean {
-    const plain = splitter.split(request);
+    const plain = plainShares(request);
     if (plain === undefined) return false;
     const general = splitAnyFrame(request);
     if (typeof plain === "number" || typeof general === "number") assert.equal(plain, general);

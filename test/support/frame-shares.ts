@@ -1,6 +1,7 @@
 /** What the hosts get of a frame, as one list: the whole frame for one host, or the shares of several. */
 import type { FrameFormat } from "../../protocol/event-columns.ts";
-import { FrameSplitter, type SplitRequest } from "../../protocol/split-frame.ts";
+import { PlainSplitter } from "../../protocol/plain-splitter.ts";
+import { FrameSplitter, type FrameShare, type SplitRequest } from "../../protocol/split-frame.ts";
 import { splitProgram } from "../../workers/wasm-programs.ts";
 
 export interface HostPart {
@@ -12,10 +13,16 @@ export interface HostPart {
 }
 
 const splitter = new FrameSplitter(splitProgram());
+const plainSplitter = new PlainSplitter(splitProgram());
 
 export function sharesOf(request: SplitRequest): HostPart[] {
   const { format, bytes } = request;
   const split = splitter.split(request);
   if (typeof split === "number") return [{ host: split, format, bytes, indexes: undefined }];
   return split.map((share) => ({ ...share, format }));
+}
+
+/** Of a msgpack frame by the fast way alone: one host, shares, or undefined where it gives up. */
+export function plainShares(request: SplitRequest): readonly FrameShare[] | number | undefined {
+  return plainSplitter.split(request);
 }
