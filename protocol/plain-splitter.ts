@@ -62,7 +62,7 @@ export class PlainSplitter {
   #words = new Uint32Array(0);
   #rows = new Uint16Array(0);
   /** Frames up to this size go to this place. */
-  #roomBytes = 0;
+  #roomBytes = -1;
   #frameAt = 0;
 
   constructor(program: SplitProgram) {

@@ -362,6 +362,8 @@ describe("the fast way", () => {
 
   it("does not go on behind the end for a list that claims to", () => {
     const head = [0x81, ...text("events"), 0x91, 0x82, ...text("sessionId"), ...text("s1"), ...text("x")];
+    const unused = new PlainSplitter(splitProgram());
+    assert.equal(unused.split({ bytes: new Uint8Array(0), tenant, partitionCount, hostOf }), undefined);
     for (const list of [
       [0xdd, 0xff, 0xff, 0xff, 0xff],
       [0xdc, 0xff, 0xff],
