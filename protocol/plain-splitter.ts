@@ -14,6 +14,7 @@
  */
 import type { PartitionId } from "./ids.ts";
 import { limits } from "./limits.ts";
+import { shareGrowthMax } from "./msgpack-slices.ts";
 
 /** One host's part of a frame. `bytes` are overwritten by the next call. */
 export interface PlainShare {
@@ -42,7 +43,7 @@ export interface SplitProgram {
   readonly rows: { readonly value: number };
   setTenant(bytes: number): void;
   roomFor(bytes: number): number;
-  split(bytes: number, partitionCount: number): number;
+  split(bytes: number, partitionCount: number, sharesBytesMax: number): number;
 }
 
 const HOSTS_MAX = 256;
@@ -79,7 +80,7 @@ export class PlainSplitter {
       return undefined;
     }
     this.#bytes.set(bytes, this.#frameAt);
-    const count = this.#program.split(bytes.length, partitionCount);
+    const count = this.#program.split(bytes.length, partitionCount, shareGrowthMax(bytes.length));
     if (this.#bytes.length === 0) this.#view();
     if (count === 0) return undefined;
     return count === 1 ? this.#words[this.#sharesAt] : this.#shares(count);

@@ -88,8 +88,8 @@ export function roomFor(bytes: u32): usize {
   return hasMemory(frameAt() + bytes + END_BYTES) ? frameAt() : 0;
 }
 
-/** How many shares the frame has; one: its events are all of one host, and are not copied; 0: it is not plain. */
-export function split(bytes: u32, partitionCount: u32): u32 {
+/** How many shares the frame has; one: its events are all of one host, and are not copied; 0: it is not plain, or they are too long. */
+export function split(bytes: u32, partitionCount: u32, sharesBytesMax: u32): u32 {
   const frame = frameAt();
   frameEnd = frame + bytes;
   memory.fill(frameEnd, NO_TOKEN, END_BYTES);
@@ -104,7 +104,7 @@ export function split(bytes: u32, partitionCount: u32): u32 {
     store<u32>(shares, first);
     return 1;
   }
-  return writeShares();
+  return writeShares(sharesBytesMax);
 }
 
 function frameAt(): usize {
@@ -295,8 +295,8 @@ function skipExtension(at: usize, token: u32, levels: i32): usize {
   return first === GIVE_UP ? GIVE_UP : skipMany(first, fieldsOf(tokenAt(at + 2)), levels - 1);
 }
 
-/** Returns how many there are; 0: there is no room for them. */
-function writeShares(): u32 {
+/** Returns how many there are; 0: there is no room for them, or they are longer than they may be. */
+function writeShares(bytesMax: u32): u32 {
   const headBytes: usize = 1 + KEY_BYTES + LIST_32_HEAD_BYTES + shapesBytes();
   let count: u32 = 0;
   let out: usize = frameEnd + END_BYTES;
@@ -317,7 +317,9 @@ function writeShares(): u32 {
     nextRow += hostRows << 1;
     count++;
   }
-  if (!hasMemory(out)) return 0;
+  const gaps: usize = (count + 1) * END_BYTES;
+  // Many hosts and long shapes: the general way gives each share those that its events use.
+  if (out - frameEnd - gaps > bytesMax || !hasMemory(out)) return 0;
   writeHeads(count, headBytes);
   writeRows();
   for (let index: u32 = 0; index < count; index++) {

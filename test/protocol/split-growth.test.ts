@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FRAME_FORMATS } from "../../protocol/event-columns.ts";
-import { splitFrame } from "../../protocol/split-frame.ts";
+import { FrameSplitter } from "../../protocol/split-frame.ts";
+import { splitProgram } from "../../workers/wasm-programs.ts";
 import { bytes, list, pack, publish, repeat } from "../fuzz/msgpack-bytes.ts";
 
 test("long shapes do not go to every host whose events use none of them", () => {
@@ -14,7 +15,7 @@ test("long shapes do not go to every host whose events use none of them", () => 
   const event = (session: number, more: Uint8Array): Uint8Array =>
     bytes(0x82, pack("sessionId"), pack(`session-${session}`), pack("properties"), more);
   const frame = publish(event(0, list(records)), ...Array.from({ length: 100 }, (_, session) => event(session, pack({}))));
-  const shares = splitFrame({
+  const shares = new FrameSplitter(splitProgram()).split({
     format: FRAME_FORMATS.msgpack,
     bytes: frame,
     tenant: "t",
