@@ -4,8 +4,9 @@
  * `seq` holds the same rows. A delta holds whole rows, never differences, so conflating several into one is harmless.
  */
 import { limits } from "../protocol/limits.ts";
-import { HOUR_MS, MINUTE_MS, windowSpan, windows, type TimeSpan, type WindowName } from "../protocol/windows.ts";
+import { MINUTE_MS, windowSpan, windows, type TimeSpan, type WindowName } from "../protocol/windows.ts";
 import type { MetricPlan } from "./metric-plan.ts";
+import type { MetricPanes } from "./metric-panes.ts";
 import type { MetricSeries } from "./metric-series.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -17,6 +18,12 @@ export interface ChannelDelta {
   readonly rows: readonly Row[];
 }
 
+/** What stage 2 has of the metric. */
+export interface ChannelSource {
+  readonly series: MetricSeries;
+  readonly panes: MetricPanes;
+}
+
 export class Channel {
   readonly window: WindowName;
   readonly everyMs: number;
@@ -25,28 +32,29 @@ export class Channel {
   span: TimeSpan;
   refreshDueMs = 0;
   readonly #plan: MetricPlan;
-  /** By the series' id: a series that was dropped may come back as another object. */
-  readonly #rows = new Map<string, { series: MetricSeries; row: Row; text: string }>();
-  readonly #touched = new Map<string, MetricSeries>();
+  readonly #source: ChannelSource;
+  /** By the number of the series, which is held as long as there is a row. */
+  readonly #rows = new Map<number, { readonly row: Row; readonly text: string }>();
+  readonly #touched = new Set<number>();
   #touchedLive = false;
   /** The latest delta frames, for subscribers that come back. */
   readonly #history: { seq: number; frame: Uint8Array }[] = [];
 
   /** `firstSeq` is past every seq that another channel at this address has had in this epoch: nobody may resume from those. */
-  constructor(
-    plan: MetricPlan,
-    window: WindowName,
-    everyMs: number,
-    series: Iterable<MetricSeries>,
-    nowMs: number,
-    firstSeq: number,
-  ) {
+  constructor(plan: MetricPlan, window: WindowName, everyMs: number, source: ChannelSource, nowMs: number, firstSeq: number) {
     this.#plan = plan;
     this.seq = firstSeq;
     this.window = window;
     this.everyMs = everyMs;
     this.span = windowSpan(window, nowMs);
-    for (const each of series) this.#update(each);
+    this.#source = source;
+    for (let series = 0; series < source.series.end; series++) if (source.series.hasPanes(series)) this.#update(series);
+  }
+
+  /** It is closed. */
+  letGo(): void {
+    for (const series of this.#rows.keys()) this.#source.series.letGo(series);
+    this.#rows.clear();
   }
 
   get rows(): Row[] {
@@ -54,8 +62,8 @@ export class Channel {
   }
 
   /** A pane of the series changed. */
-  touch(series: MetricSeries, startMs: number, watermarkMs: number): void {
-    this.#touched.set(series.id, series);
+  touch(series: number, startMs: number, watermarkMs: number): void {
+    this.#touched.add(series);
     if (startMs + MINUTE_MS > watermarkMs) this.#touchedLive = true;
   }
 
@@ -68,10 +76,10 @@ export class Channel {
     const cause = moved || this.#touchedLive ? "live" : "late";
     // A series without a row has nothing in the window unless it was touched: only these two kinds can change.
     if (moved) {
-      for (const [id, { series }] of this.#rows) if (!this.#touched.has(id)) this.#touched.set(id, series);
+      for (const series of this.#rows.keys()) this.#touched.add(series);
     }
     const changed: Row[] = [];
-    for (const series of this.#touched.values()) {
+    for (const series of this.#touched) {
       const row = this.#update(series);
       if (row !== undefined) changed.push(row);
     }
@@ -96,22 +104,22 @@ export class Channel {
   }
 
   /** Recomputes a series' row; returns it when it changed. */
-  #update(series: MetricSeries): Row | undefined {
+  #update(series: number): Row | undefined {
     const plan = this.#plan;
-    const before = this.#rows.get(series.id);
-    const states = plan.emptyStates();
-    let panes = 0;
-    series.visit(plan, this.span.fromMs, this.span.toMs, HOUR_MS, (_startMs, pane) => {
-      panes++;
-      plan.merge(states, pane);
-    });
-    if (panes === 0) {
-      this.#rows.delete(series.id);
-      return before === undefined ? undefined : { ...plan.keyRow(series.dimensions), removed: true };
+    const { panes, series: numbers } = this.#source;
+    const before = this.#rows.get(series);
+    const states = panes.statesIn(series, this.span.fromMs, this.span.toMs);
+    if (states === undefined) {
+      if (before === undefined) return undefined;
+      const removed = { ...plan.keyRow(numbers.dimensionsOf(series)), removed: true };
+      this.#rows.delete(series);
+      numbers.letGo(series);
+      return removed;
     }
-    const row = plan.row(series.dimensions, states, windows[this.window].lengthMs);
+    const row = plan.row(numbers.dimensionsOf(series), states, windows[this.window].lengthMs);
     const text = JSON.stringify(row);
-    this.#rows.set(series.id, { series, row, text });
+    if (before === undefined) numbers.hold(series);
+    this.#rows.set(series, { row, text });
     return before?.text === text ? undefined : row;
   }
 }

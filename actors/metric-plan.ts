@@ -23,6 +23,7 @@ export class MetricPlan {
   readonly definition: MetricDefinition;
   /** The definition as JSON text: equal definitions have equal ones. */
   readonly text: string;
+  readonly textBytes: Uint8Array;
   readonly aggregates: readonly Aggregate<unknown>[];
   /** Every event is counted: there is no filter, and `count`. So the panes can be held against the ledger. */
   readonly countsAll: boolean;
@@ -38,6 +39,7 @@ export class MetricPlan {
   constructor(definition: MetricDefinition) {
     this.definition = definition;
     this.text = JSON.stringify(definition);
+    this.textBytes = new TextEncoder().encode(this.text);
     this.aggregates = definition.aggregates.map((name) => aggregates[name] as Aggregate<unknown>);
     const isRead = (what: Aggregate<unknown>["reads"]): boolean => this.aggregates.some(({ reads }) => reads === what);
     this.reads = { nothing: isRead("nothing"), number: isRead("number"), hash: isRead("hash"), value: isRead("value") };

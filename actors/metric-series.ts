@@ -1,153 +1,115 @@
 /**
- * Stage 2, one series of a metric: the panes of all partitions as a tree of hours, minutes and 10 s slices.
+ * The series of a metric in stage 2, by number: dimension values as JSON text -> a small number. Stage 1 says a series' text once
+ * and its own number from then on (`partials.ts`); for each partition there is a list from its numbers to those here.
  *
- *   hour ──┬── minute ──┬── slice        each node: partition -> its latest partial of exactly this size
- *          └── minute   └── slice        value of a node = its own partials + those of the nodes below, merged
- *
- * A partial REPLACES what the node and all nodes below it held from its partition, so a partial that arrives twice changes
- * nothing. Merged values are kept until something below changes.
+ * A number is a series' as long as anything refers to it: a pane, a partition's number, a channel's row. Then it is another's.
  */
-import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { DimensionValue } from "../protocol/metric-definition.ts";
-import type { MetricPlan, PaneStates } from "./metric-plan.ts";
-import { FINE_MS, floorTo } from "./pane.ts";
+import type { PaneCounter } from "./pane-table.ts";
 
-class PaneNode {
-  readonly startMs: number;
-  readonly sizeMs: PaneSizeMs;
-  readonly partials = new Map<number, PaneStates>();
-  readonly children = new Map<number, PaneNode>();
-  #merged: PaneStates | undefined;
+export const UNKNOWN = -1;
+const REFERENCES_MIN = 4;
 
-  constructor(startMs: number, sizeMs: PaneSizeMs) {
-    this.startMs = startMs;
-    this.sizeMs = sizeMs;
+export class MetricSeries implements PaneCounter {
+  readonly #numbers = new Map<string, number>();
+  readonly #ids: string[] = [];
+  /** By number: panes, and all other references. */
+  #panes = new Int32Array(REFERENCES_MIN);
+  #references = new Int32Array(REFERENCES_MIN);
+  readonly #free: number[] = [];
+  readonly #known = new Map<number, Int32Array<ArrayBuffer>>();
+  /** Series that have panes. */
+  count = 0;
+  nameBytes = 0;
+
+  /** Numbers given out so far lie below this. */
+  get end(): number {
+    return this.#ids.length;
   }
 
-  get isEmpty(): boolean {
-    return this.partials.size === 0 && this.children.size === 0;
+  hasPanes(series: number): boolean {
+    return (this.#panes[series] ?? 0) > 0;
   }
 
-  child(startMs: number, sizeMs: PaneSizeMs): PaneNode {
-    this.#merged = undefined;
-    let child = this.children.get(startMs);
-    if (child === undefined) this.children.set(startMs, (child = new PaneNode(startMs, sizeMs)));
-    return child;
+  /** "" for a number that is nobody's. */
+  idOf(series: number): string {
+    return this.#ids[series] ?? "";
   }
 
-  /** Returns how many partials there are more of, here and below. */
-  replace(partition: number, states: PaneStates): number {
-    this.#merged = undefined;
-    const added = this.partials.has(partition) ? 0 : 1;
-    this.partials.set(partition, states);
-    return added - this.#forgetBelow(partition);
+  dimensionsOf(series: number): DimensionValue[] {
+    return JSON.parse(this.idOf(series)) as DimensionValue[];
   }
 
-  /** Not to be changed by the caller. */
-  merged(plan: MetricPlan): PaneStates {
-    if (this.#merged !== undefined) return this.#merged;
-    const [only] = this.partials.values();
-    if (only !== undefined && this.partials.size === 1 && this.children.size === 0) return (this.#merged = only);
-    const states = plan.emptyStates();
-    for (const partial of this.partials.values()) plan.merge(states, partial);
-    for (const child of this.children.values()) plan.merge(states, child.merged(plan));
-    return (this.#merged = states);
+  /** The series that a partition means by its number; UNKNOWN when it has not said so. */
+  known(partition: number, theirs: number): number {
+    return (this.#known.get(partition)?.[theirs] ?? 0) - 1;
   }
 
-  /** Partials here and below. */
-  count(): number {
-    let count = this.partials.size;
-    for (const child of this.children.values()) count += child.count();
-    return count;
+  /** A partition says which series it means by its number from now on. */
+  introduce(partition: number, theirs: number, id: string): number {
+    const before = this.known(partition, theirs);
+    if (before !== UNKNOWN && this.#ids[before] === id) return before;
+    const series = this.#numbers.get(id) ?? this.#enter(id);
+    this.hold(series);
+    const known = this.#roomFor(partition, theirs);
+    known[theirs] = series + 1;
+    if (before !== UNKNOWN) this.letGo(before);
+    return series;
   }
 
-  #forgetBelow(partition: number): number {
-    let forgotten = 0;
-    for (const [startMs, child] of this.children) {
-      child.#merged = undefined;
-      if (child.partials.delete(partition)) forgotten++;
-      forgotten += child.#forgetBelow(partition);
-      if (child.isEmpty) this.children.delete(startMs);
+  hold(series: number): void {
+    this.#references[series] = (this.#references[series] ?? 0) + 1;
+  }
+
+  letGo(series: number): void {
+    this.#references[series] = (this.#references[series] ?? 0) - 1;
+    this.#releaseIfUnused(series);
+  }
+
+  addPane(series: number): void {
+    const panes = this.#panes[series] ?? 0;
+    this.#panes[series] = panes + 1;
+    if (panes === 0) this.count++;
+  }
+
+  removePane(series: number): void {
+    const left = (this.#panes[series] ?? 0) - 1;
+    this.#panes[series] = left;
+    if (left > 0) return;
+    this.count--;
+    this.#releaseIfUnused(series);
+  }
+
+  #enter(id: string): number {
+    const series = this.#free.pop() ?? this.#ids.length;
+    this.#ids[series] = id;
+    this.#numbers.set(id, series);
+    this.nameBytes += id.length;
+    if (series >= this.#panes.length) {
+      this.#panes = longer(this.#panes, series);
+      this.#references = longer(this.#references, series);
     }
-    return forgotten;
+    return series;
   }
 
-  /** Nodes inside the span that need not be split. A node with partials of its own size cannot be. */
-  leaves(fromMs: number, toMs: number, sizeMaxMs: number, visit: (node: PaneNode) => void): void {
-    if (this.startMs >= toMs || this.startMs + this.sizeMs <= fromMs) return;
-    const inside = this.startMs >= fromMs && this.startMs + this.sizeMs <= toMs;
-    if (this.partials.size > 0 || this.children.size === 0 || (inside && this.sizeMs <= sizeMaxMs)) return visit(this);
-    for (const child of this.children.values()) child.leaves(fromMs, toMs, sizeMaxMs, visit);
+  #releaseIfUnused(series: number): void {
+    if (this.hasPanes(series) || (this.#references[series] ?? 0) > 0) return;
+    this.#numbers.delete(this.idOf(series));
+    this.nameBytes -= this.idOf(series).length;
+    this.#ids[series] = "";
+    this.#free.push(series);
+  }
+
+  #roomFor(partition: number, theirs: number): Int32Array {
+    let known = this.#known.get(partition) ?? new Int32Array(1);
+    if (theirs >= known.length) known = longer(known, theirs);
+    this.#known.set(partition, known);
+    return known;
   }
 }
 
-export class MetricSeries {
-  readonly dimensions: readonly DimensionValue[];
-  readonly id: string;
-  readonly #hours = new Map<number, PaneNode>();
-  /** Panes whose stored row is out of date, by `paneKey`-like start, one set for each row size. */
-  readonly staleMinutes = new Set<number>();
-  readonly staleHours = new Set<number>();
-
-  constructor(dimensions: readonly DimensionValue[]) {
-    this.dimensions = dimensions;
-    this.id = JSON.stringify(dimensions);
-  }
-
-  get isEmpty(): boolean {
-    return this.#hours.size === 0;
-  }
-
-  get hours(): Iterable<number> {
-    return this.#hours.keys();
-  }
-
-  /** Returns how many partials there are more of. */
-  put(partition: number, startMs: number, sizeMs: PaneSizeMs, states: PaneStates): number {
-    const hourMs = floorTo(startMs, HOUR_MS);
-    let node = this.#hours.get(hourMs);
-    if (node === undefined) this.#hours.set(hourMs, (node = new PaneNode(hourMs, HOUR_MS)));
-    if (sizeMs < HOUR_MS) node = node.child(floorTo(startMs, MINUTE_MS), MINUTE_MS);
-    if (sizeMs < MINUTE_MS) node = node.child(startMs, FINE_MS);
-    return node.replace(partition, states);
-  }
-
-  /** Merged states of one minute or hour; undefined when nothing is there. */
-  at(plan: MetricPlan, startMs: number, sizeMs: PaneSizeMs): PaneStates | undefined {
-    const hour = this.#hours.get(floorTo(startMs, HOUR_MS));
-    return (sizeMs === HOUR_MS ? hour : hour?.children.get(startMs))?.merged(plan);
-  }
-
-  /**
-   * Visits merged panes that together are the span, each at most `sizeMaxMs` long where panes are still that small.
-   * Panes that reach over an end of the span are visited whole: the span is widened to them.
-   */
-  visit(
-    plan: MetricPlan,
-    fromMs: number,
-    toMs: number,
-    sizeMaxMs: number,
-    visit: (startMs: number, states: PaneStates) => void,
-  ): void {
-    const each = (node: PaneNode): void => visit(node.startMs, node.merged(plan));
-    const firstHour = floorTo(fromMs, HOUR_MS);
-    // Whichever is shorter: the hours of the span, or all the hours there are.
-    if ((toMs - firstHour) / HOUR_MS < this.#hours.size) {
-      for (let hourMs = firstHour; hourMs < toMs; hourMs += HOUR_MS)
-        this.#hours.get(hourMs)?.leaves(fromMs, toMs, sizeMaxMs, each);
-    } else {
-      for (const hour of this.#hours.values()) hour.leaves(fromMs, toMs, sizeMaxMs, each);
-    }
-  }
-
-  /** Forgets hours that end at `keepFromMs` or before; returns how many partials went with them. */
-  drop(keepFromMs: number): number {
-    let dropped = 0;
-    for (const [hourMs, hour] of this.#hours) {
-      if (hourMs + HOUR_MS > keepFromMs) continue;
-      dropped += hour.count();
-      this.#hours.delete(hourMs);
-    }
-    return dropped;
-  }
+function longer(array: Int32Array, index: number): Int32Array<ArrayBuffer> {
+  const made = new Int32Array(Math.max(index + 1, Math.ceil(array.length * 1.5)));
+  made.set(array);
+  return made;
 }

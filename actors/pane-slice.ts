@@ -6,7 +6,7 @@
  *
  * A pane of a counting metric takes 39 bytes so, against 212 as an object (`npm run bench -- memory`), and finding it costs two
  * reads of memory that stays in the cache (`npm run bench -- scale --micro`). The plain version is a Map of states
- * (`test/actors/pane-model.property.test.ts`). Only `PartialPanes` uses it.
+ * (`test/actors/pane-model.property.test.ts`). `PartialPanes` uses it, and `MetricPanes` for what partitions handed on.
  */
 import type { ByteReader, ByteWriter } from "../protocol/bytes.ts";
 import type { RowValues } from "./aggregates/state-column.ts";
@@ -58,22 +58,28 @@ export class PaneSlice {
     return this.#table.series[place] ?? 0;
   }
 
-  /** The place of a series; a new one when it has none. */
-  placeOf(series: number): number {
+  /** The place of a series; NOWHERE when it has none. */
+  find(series: number): number {
     const slots = this.#slots;
     const seriesAt = this.#table.series;
     if (slots.length === 0) {
       const { next } = this.#table;
       for (let place = this.#head; place !== NOWHERE; place = next[place] ?? NOWHERE)
         if (seriesAt[place] === series) return place;
-      return this.#enter(series);
+      return NOWHERE;
     }
     const mask = slots.length - 1;
     for (let slot = this.#slotOf(series); ; slot = (slot + 1) & mask) {
       const place = (slots[slot] ?? 0) - 1;
-      if (place < 0) return this.#enter(series);
+      if (place < 0) return NOWHERE;
       if (seriesAt[place] === series) return place;
     }
+  }
+
+  /** The same; a new one when it has none. */
+  placeOf(series: number): number {
+    const place = this.find(series);
+    return place === NOWHERE ? this.#enter(series) : place;
   }
 
   /** Says for each `at` from `from` to before `to` the place of the series `numbers[indexes[at]]`. */

@@ -1,5 +1,5 @@
 /**
- * All panes of one metric in one partition, in flat memory: each has a place as long as it lives, then the place is another's. A
+ * All panes of one metric in one partition (stage 1), or of all partitions (stage 2), in flat memory: each has a place as long as it lives, then the place is another's. A
  * slice (`pane-slice.ts`) knows which places are its own.
  *
  *    series   place -> number of its series (`series-table.ts`)
@@ -12,7 +12,12 @@
 import type { StateColumn } from "./aggregates/state-column.ts";
 import { countedBytes } from "./counted-bytes.ts";
 import type { MetricPlan } from "./metric-plan.ts";
-import type { SeriesTable } from "./series-table.ts";
+
+/** Who has to know which series have panes. */
+export interface PaneCounter {
+  addPane(series: number): void;
+  removePane(series: number): void;
+}
 
 /** No place. */
 export const NOWHERE = -1;
@@ -26,7 +31,7 @@ const WEIGHINGS = 16;
 
 export class PaneTable {
   readonly columns: readonly StateColumn[];
-  readonly #seriesTable: SeriesTable;
+  readonly #counter: PaneCounter;
   count = 0;
   series = new Int32Array(CAPACITY_MIN);
   next = new Int32Array(CAPACITY_MIN);
@@ -38,9 +43,9 @@ export class PaneTable {
   #weighFrom = 0;
   #objectBytes = Number.NaN;
 
-  constructor(plan: MetricPlan, seriesTable: SeriesTable) {
+  constructor(plan: MetricPlan, counter: PaneCounter) {
     this.columns = plan.newColumns();
-    this.#seriesTable = seriesTable;
+    this.#counter = counter;
     for (const column of this.columns) column.grow(CAPACITY_MIN);
   }
 
@@ -53,13 +58,13 @@ export class PaneTable {
     this.series[place] = series;
     this.next[place] = NOWHERE;
     this.marks[place] = 0;
-    this.#seriesTable.addPane(series);
+    this.#counter.addPane(series);
     return place;
   }
 
   release(place: number): void {
     this.count--;
-    this.#seriesTable.removePane(this.series[place] ?? 0);
+    this.#counter.removePane(this.series[place] ?? 0);
     for (const column of this.columns) column.clear(place);
     this.next[place] = this.#free;
     this.#free = place;

@@ -6,17 +6,17 @@
  * A partial stands for all panes inside its span: an hour partial replaces the partition's minutes of that hour.
  */
 import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
-import { Interner, TEXTS } from "../protocol/interner.ts";
 import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { AcceptedRows } from "./accepted-rows.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
 import { gather } from "./gathered-rows.ts";
-import type { MetricPlan, PaneStates } from "./metric-plan.ts";
+import type { MetricPlan } from "./metric-plan.ts";
 import { FINE_MS, floorTo, paneKey, paneSizeOf, paneStartOf, type PaneLadder } from "./pane.ts";
 import type { EventCounts } from "./aggregates/count.ts";
 import type { RowValues } from "./aggregates/state-column.ts";
 import { PaneSlice } from "./pane-slice.ts";
 import { PaneTable } from "./pane-table.ts";
+import { writeSeries } from "./partials.ts";
 import { SeriesTable } from "./series-table.ts";
 
 const PANES = "panes";
@@ -126,21 +126,29 @@ export class PartialPanes {
     }
   }
 
-  /** Writes the partials that changed since the last call. Nothing is written, and 0 returned, when none did. */
+  /** Writes the partials that changed since the last call (`partials.ts`). Nothing is written, and 0 returned, when none did. */
   collect(writer: ByteWriter): number {
     let count = 0;
-    for (const slice of this.#uncollected) {
-      if (slice.isDropped) continue;
+    const slices = this.#uncollected.filter(({ isDropped }) => !isDropped);
+    // Longer panes first: stage 2 forgets the shorter ones within.
+    for (const slice of slices.sort((a, b) => paneSizeOf(b.key) - paneSizeOf(a.key))) {
       const places = slice.takeUncollected();
-      for (const place of places) writePartial(writer, this.#series.idBytesOf(slice.seriesAt(place)), slice, place);
+      writer.f64(slice.key);
+      writer.varint(places.length);
+      for (const place of places) {
+        const series = slice.seriesAt(place);
+        writeSeries(writer, series, this.#series.takeNews(series));
+        slice.write(place, writer);
+      }
       count += places.length;
     }
     this.#uncollected = [];
     return count;
   }
 
-  /** Marks every partial as changed: stage 2 starts anew. */
+  /** Marks every partial as changed, and no series as told: stage 2 starts anew. */
   recollect(): void {
+    this.#series.forgetTold();
     for (const slice of this.#slices.values()) {
       if (!slice.isUncollected) this.#uncollected.push(slice);
       slice.markAllUncollected();
@@ -242,33 +250,4 @@ function note(groups: Map<number, PaneSlice[]>, startMs: number, slice: PaneSlic
   const group = groups.get(startMs);
   if (group === undefined) groups.set(startMs, [slice]);
   else group.push(slice);
-}
-
-/** One partial as it travels to stage 2: series, pane, states. */
-function writePartial(writer: ByteWriter, seriesId: Uint8Array, slice: PaneSlice, place: number): void {
-  writer.block(seriesId);
-  writer.f64(slice.key);
-  slice.write(place, writer);
-}
-
-/** Series come with every change of one of their panes. Bounded; nothing but speed depends on it. */
-const seriesIds = new Interner(4_096, TEXTS.utf8);
-
-/** Names of series that others have driven out of this thread's cache. */
-export function seriesIdsEvicted(): number {
-  return seriesIds.evicted;
-}
-
-export interface Partial {
-  /** The dimension values as JSON text. */
-  readonly seriesId: string;
-  readonly startMs: number;
-  readonly sizeMs: PaneSizeMs;
-  readonly states: PaneStates;
-}
-
-export function readPartial(reader: ByteReader, plan: MetricPlan): Partial {
-  const seriesId = reader.internedText(seriesIds);
-  const key = reader.f64();
-  return { seriesId, startMs: paneStartOf(key), sizeMs: paneSizeOf(key), states: plan.read(reader) };
 }

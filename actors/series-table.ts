@@ -10,9 +10,8 @@ import { NO_SERIES, RecentSeries } from "./recent-series.ts";
 
 /** The series is part of keys in stores, which have a limit of their own. */
 const SERIES_ID_BYTES_MAX = 1_200;
-const NO_BYTES = new Uint8Array(0);
 /** Estimated memory of a series beside its texts: the places in lists and Maps, and the headers of objects. */
-const SERIES_BYTES = 320;
+const SERIES_BYTES = 180;
 const encoder = new TextEncoder();
 
 /** Level by level, without a joined key: no text is made for a series that exists. */
@@ -24,9 +23,10 @@ export class SeriesTable {
   /** Of a metric without dimensions. */
   #single = NO_SERIES;
   #other = NO_SERIES;
-  /** By number: the dimensions as JSON text, the series' name in stores and on the way to stage 2; and its UTF-8. */
+  /** By number: the dimensions as JSON text, the series' name in stores and on the way to stage 2. */
   readonly #ids: string[] = [];
-  readonly #idBytes: Uint8Array[] = [];
+  /** By number: stage 2 knows whose it is. */
+  readonly #told: boolean[] = [];
   /** By number: how many panes it has. */
   readonly #panes: number[] = [];
   readonly #free: number[] = [];
@@ -53,8 +53,16 @@ export class SeriesTable {
     return this.#ids[series] ?? "";
   }
 
-  idBytesOf(series: number): Uint8Array {
-    return this.#idBytes[series] ?? NO_BYTES;
+  /** Its id, when stage 2 has not been told whose the number is; it counts as told then. */
+  takeNews(series: number): string | undefined {
+    if (this.#told[series] === true) return undefined;
+    this.#told[series] = true;
+    return this.idOf(series);
+  }
+
+  /** Stage 2 starts anew. */
+  forgetTold(): void {
+    this.#told.fill(false);
   }
 
   /**
@@ -118,10 +126,9 @@ export class SeriesTable {
     const series = this.#free.pop() ?? this.#ids.length;
     const id = JSON.stringify(dimensions);
     this.#ids[series] = id;
-    const bytes = encoder.encode(id);
-    this.#idBytes[series] = bytes;
-    this.#idBytesSum += bytes.length;
+    this.#idBytesSum += id.length;
     this.#panes[series] = 0;
+    this.#told[series] = false;
     const last = dimensions.at(-1);
     if (last === undefined) return (this.#single = series);
     let node = this.#root;
@@ -149,9 +156,8 @@ export class SeriesTable {
       const child = parent.get(value);
       if (child === series || (child instanceof Map && child.size === 0)) parent.delete(value);
     }
+    this.#idBytesSum -= this.idOf(series).length;
     this.#ids[series] = "";
-    this.#idBytesSum -= this.idBytesOf(series).length;
-    this.#idBytes[series] = NO_BYTES;
     this.#free.push(series);
     this.#recent.forgetAll();
   }

@@ -164,6 +164,11 @@ export class ByteReader implements FrameBytes {
     return this.view.getUint8(this.#at++);
   }
 
+  /** The byte that comes next; it stays there. */
+  peek(): number {
+    return this.view.getUint8(this.#at);
+  }
+
   u16(): number {
     const value = this.view.getUint16(this.#at, true);
     this.#at += 2;

@@ -45,6 +45,9 @@ export class MetricHost {
   #going = false;
   #writing: Promise<void> | undefined;
   #stopped = false;
+  /** What is written of one row: its states; the definition and they, all that a reader of the row is told. */
+  readonly #states = new ByteWriter();
+  readonly #content = new ByteWriter();
   /** Metrics whose oldest rows are past retention, and those that are gone and whose rows have to go too. */
   readonly #dropping = new Set<MetricActor>();
   #gone: { tenant: string; metric: string }[] = [];
@@ -244,18 +247,29 @@ export class MetricHost {
   }
 
   #writeRow(tenant: string, actor: MetricActor, row: StaleRow, writes: StateWrite[]): void {
-    const current = actor.statesOf(row);
-    if (current === undefined) return;
-    const key = [tenant, actor.plan.definition.name, row.startMs, row.sizeMs, row.series.id];
-    const states = actor.plan.encode(current);
-    const stored = this.#options.store.get(PANE_ROWS, key);
-    const old = stored === undefined ? undefined : decodePaneRow(stored);
-    const definition = actor.plan.text;
-    if (old !== undefined && old.definition === definition && equalBytes(old.states, states)) return;
-    const oldFeed = old === undefined || old.host === this.#options.host ? this.#feed : new ChangeFeed(changesTable(old.host), 0);
-    if (old !== undefined) oldFeed.remove(old.seq, writes);
+    const { host, store } = this.#options;
+    const states = this.#states;
+    states.clear();
+    if (!actor.writeRow(row, states)) return;
+    const content = this.#content;
+    content.clear();
+    content.block(actor.plan.textBytes);
+    content.block(states.since(0));
+    const key = [tenant, actor.plan.definition.name, row.startMs, row.sizeMs, row.seriesId];
+    const stored = store.get(PANE_ROWS, key);
+    if (stored !== undefined) {
+      const place = new ByteReader(stored);
+      const oldHost = place.varint();
+      const oldSeq = place.varint();
+      if (equalBytes(stored.subarray(place.position), content.since(0))) return;
+      (oldHost === host ? this.#feed : new ChangeFeed(changesTable(oldHost), 0)).remove(oldSeq, writes);
+    }
     const seq = this.#feed.move(0, key, writes);
-    writes.push({ table: PANE_ROWS, key, value: encodePaneRow({ host: this.#options.host, seq, definition, states }) });
+    const value = new ByteWriter(content.length + 16);
+    value.varint(host);
+    value.varint(seq);
+    value.raw(content.since(0));
+    writes.push({ table: PANE_ROWS, key, value: value.take() });
   }
 
   /** Rows past retention go once the warehouse has them. */
@@ -324,15 +338,6 @@ export interface PaneRow {
   /** The metric's definition as JSON text: it says how `states` is to be read. */
   readonly definition: string;
   readonly states: Uint8Array;
-}
-
-function encodePaneRow(row: PaneRow): Uint8Array {
-  const writer = new ByteWriter(row.states.length + row.definition.length + 32);
-  writer.varint(row.host);
-  writer.varint(row.seq);
-  writer.text(row.definition);
-  writer.block(row.states);
-  return writer.finish();
 }
 
 export function decodePaneRow(bytes: Uint8Array): PaneRow {

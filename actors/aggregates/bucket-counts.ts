@@ -11,6 +11,9 @@ const DENSE_SHARE_MIN = 1 / 8;
 const SPARSE_ROOM_MIN = 4;
 /** Never changed. */
 const NO_BUCKETS: number[] = [];
+/** What is being read. */
+let readKeys = new Float64Array(256);
+let readCounts = new Float64Array(256);
 
 export class BucketCounts {
   /** Sparse: keys in rising order and the count of each, then room for more. Empty when dense. */
@@ -52,30 +55,52 @@ export class BucketCounts {
 
   /** The number of buckets, then the step from each key to the next and its count. */
   write(writer: ByteWriter): void {
-    let buckets = 0;
-    this.forEach(() => buckets++);
-    writer.varint(buckets);
+    const window = this.#window;
     let last = -BUCKET_KEY_MAX;
-    this.forEach((key, count) => {
-      writer.varint(key - last);
+    if (window === undefined) {
+      writer.varint(this.#buckets);
+      for (let index = 0; index < this.#buckets; index++) {
+        const key = this.#keys[index] ?? 0;
+        writer.varint(key - last);
+        writer.varint(this.#counts[index] ?? 0);
+        last = key;
+      }
+      return;
+    }
+    let buckets = 0;
+    for (let index = 0; index < window.length; index++) if (window[index] !== 0) buckets++;
+    writer.varint(buckets);
+    for (let index = 0; index < window.length; index++) {
+      const count = window[index] ?? 0;
+      if (count === 0) continue;
+      writer.varint(this.#base + index - last);
       writer.varint(count);
-      last = key;
-    });
+      last = this.#base + index;
+    }
   }
 
   static read(reader: ByteReader): BucketCounts {
     const state = new BucketCounts();
     const buckets = reader.varint();
     if (buckets === 0) return state;
-    state.#keys = new Array<number>(buckets).fill(0);
-    state.#counts = new Array<number>(buckets).fill(0);
+    if (readKeys.length < buckets) [readKeys, readCounts] = [new Float64Array(2 * buckets), new Float64Array(2 * buckets)];
     let key = -BUCKET_KEY_MAX;
-    for (; state.#buckets < buckets; state.#buckets++) {
+    for (let index = 0; index < buckets; index++) {
       key += reader.varint();
-      state.#keys[state.#buckets] = key;
-      state.#counts[state.#buckets] = reader.varint();
+      readKeys[index] = key;
+      readCounts[index] = reader.varint();
     }
-    if (buckets > SPARSE_BUCKETS) state.#turnDenseIfClose();
+    const first = readKeys[0] ?? 0;
+    if (turnsDense(buckets, key - first + 1)) {
+      const window = new Float64Array(key - first + 1);
+      for (let index = 0; index < buckets; index++) window[(readKeys[index] ?? 0) - first] = readCounts[index] ?? 0;
+      state.#base = first;
+      state.#window = window;
+      return state;
+    }
+    state.#keys = Array.from(readKeys.subarray(0, buckets));
+    state.#counts = Array.from(readCounts.subarray(0, buckets));
+    state.#buckets = buckets;
     return state;
   }
 
@@ -106,13 +131,14 @@ export class BucketCounts {
     this.#counts.copyWithin(at + 1, at, this.#buckets);
     this.#keys[at] = key;
     this.#counts[at] = count;
-    if (++this.#buckets > SPARSE_BUCKETS) this.#turnDenseIfClose();
+    this.#buckets++;
+    this.#turnDenseIfClose();
   }
 
   #turnDenseIfClose(): void {
     const first = this.#keys[0] ?? 0;
     const span = (this.#keys[this.#buckets - 1] ?? 0) - first + 1;
-    if (this.#buckets < span * DENSE_SHARE_MIN) return;
+    if (!turnsDense(this.#buckets, span)) return;
     const window = new Float64Array(span);
     this.forEach((key, count) => (window[key - first] = count));
     this.#base = first;
@@ -134,6 +160,11 @@ export class BucketCounts {
     this.#window = window;
     this.#base = first;
   }
+}
+
+/** Buckets whose first and last key are so far apart are kept as a window. */
+function turnsDense(buckets: number, span: number): boolean {
+  return buckets > SPARSE_BUCKETS && buckets >= span * DENSE_SHARE_MIN;
 }
 
 function grown(list: readonly number[], room: number): number[] {

@@ -49,6 +49,10 @@ export class EventCounts implements StateColumn {
   objectBytesAt(): number {
     return 0;
   }
+
+  stateAt(place: number): EventCount {
+    return { events: this.eventsAt(place) };
+  }
 }
 
 /** What `count` and `rate` have in common. */

@@ -73,13 +73,13 @@ export class ExactSum {
 
   write(writer: ByteWriter): void {
     if (this.#limbs.length === 0) {
-      writeInteger(writer, this.#whole < 0, Math.abs(this.#whole));
+      writeInteger(writer, this.#whole);
       return;
     }
     const settled = this.#settle();
     const integer = settledInteger(settled);
     if (integer !== undefined) {
-      writeInteger(writer, settled.negative, integer);
+      writeInteger(writer, settled.negative ? -integer : integer);
       return;
     }
     writer.u8(settled.negative ? NEGATIVE_LIMBS : POSITIVE_LIMBS);
@@ -161,7 +161,17 @@ export class ExactSum {
   }
 }
 
-function writeInteger(writer: ByteWriter, negative: boolean, magnitude: number): void {
-  writer.u8(negative ? NEGATIVE_INTEGER : POSITIVE_INTEGER);
-  writer.varint(magnitude);
+/** Writes the state of a sum that is a safe integer. */
+export function writeInteger(writer: ByteWriter, integer: number): void {
+  writer.u8(integer < 0 ? NEGATIVE_INTEGER : POSITIVE_INTEGER);
+  writer.varint(Math.abs(integer));
+}
+
+/** Reads the state of a sum when it is a safe integer; else reads nothing and gives undefined. */
+export function readInteger(reader: ByteReader): number | undefined {
+  const form = reader.peek();
+  if (form > NEGATIVE_INTEGER) return undefined;
+  reader.u8();
+  const integer = reader.varint();
+  return form === NEGATIVE_INTEGER ? -integer : integer;
 }

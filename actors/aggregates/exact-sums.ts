@@ -3,7 +3,7 @@
  * it gets a number that is none. The value at a place is both together.
  */
 import type { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
-import { ExactSum } from "./exact-sum.ts";
+import { ExactSum, readInteger, writeInteger } from "./exact-sum.ts";
 import { grown, NO_NUMBERS, type RowValues, type StateColumn } from "./state-column.ts";
 
 export class ExactSums implements StateColumn {
@@ -34,17 +34,18 @@ export class ExactSums implements StateColumn {
   }
 
   write(place: number, writer: ByteWriter): void {
-    const sum = new ExactSum();
-    sum.add(this.#wholes[place] ?? 0);
     const rest = this.#rests[place];
-    if (rest !== undefined) sum.merge(rest);
-    sum.write(writer);
+    if (rest === undefined) return writeInteger(writer, this.#wholes[place] ?? 0);
+    // The value is both together, wherever they are: so nothing has to be made to add them up.
+    rest.add(this.#wholes[place] ?? 0);
+    this.#wholes[place] = 0;
+    rest.write(writer);
   }
 
   read(place: number, reader: ByteReader): void {
-    const sum = ExactSum.read(reader);
-    this.#wholes[place] = sum.integer ?? 0;
-    this.#setRest(place, sum.integer === undefined ? sum : undefined);
+    const whole = readInteger(reader);
+    this.#wholes[place] = whole ?? 0;
+    this.#setRest(place, whole === undefined ? ExactSum.read(reader) : undefined);
   }
 
   clear(place: number): void {
@@ -58,6 +59,14 @@ export class ExactSums implements StateColumn {
 
   objectBytesAt(place: number): number {
     return this.#rests[place]?.sizeBytes() ?? 0;
+  }
+
+  stateAt(place: number): ExactSum {
+    const sum = new ExactSum();
+    sum.add(this.#wholes[place] ?? 0);
+    const rest = this.#rests[place];
+    if (rest !== undefined) sum.merge(rest);
+    return sum;
   }
 
   #restAt(place: number): ExactSum {

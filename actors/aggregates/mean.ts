@@ -87,4 +87,8 @@ class Means implements StateColumn {
   objectBytesAt(place: number): number {
     return this.#sums.objectBytesAt(place);
   }
+
+  stateAt(place: number): Mean {
+    return { sum: this.#sums.stateAt(place), numbers: this.#numbers[place] ?? 0 };
+  }
 }

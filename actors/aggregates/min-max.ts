@@ -78,8 +78,7 @@ class Extremes implements StateColumn {
   }
 
   write(place: number, writer: ByteWriter): void {
-    // Adding 0 makes -0 a plain 0.
-    writer.f64((this.#lowest[place] ?? 0) * this.#sign + 0);
+    writer.f64(this.#valueAt(place));
   }
 
   read(place: number, reader: ByteReader): void {
@@ -96,5 +95,14 @@ class Extremes implements StateColumn {
 
   objectBytesAt(): number {
     return 0;
+  }
+
+  stateAt(place: number): Extreme {
+    return { value: this.#valueAt(place) };
+  }
+
+  /** Adding 0 makes -0 a plain 0. */
+  #valueAt(place: number): number {
+    return (this.#lowest[place] ?? 0) * this.#sign + 0;
   }
 }

@@ -27,21 +27,24 @@ export interface Settled {
 export function settle(whole: number, base: number, limbs: readonly number[]): Settled {
   settledLimbs.fill(0);
   for (let index = 0; index < limbs.length; index++) settledLimbs[base + index] = limbs[index] ?? 0;
-  let negative = carryUp();
+  // Past the highest limb there is room for its carry: below 2^21, one limb has it all.
+  const first = whole === 0 ? base : Math.min(base, ONE_LIMB);
+  const end = Math.min(LIMBS_MAX, (whole === 0 ? base + limbs.length : Math.max(base + limbs.length, ONE_LIMB + 2)) + 2);
+  let negative = carryUp(first, end);
   if (whole !== 0) {
     // After the carries there is room again for up to 2^52 in each limb.
     const high = Math.trunc(whole / LIMB);
     addAt(ONE_LIMB, (whole - high * LIMB) * ONE);
     addAt(ONE_LIMB + 1, high * ONE);
-    negative = carryUp();
+    negative = carryUp(first, end);
   }
   if (negative) {
-    for (let limb = 0; limb < LIMBS_MAX; limb++) settledLimbs[limb] = 0 - (settledLimbs[limb] ?? 0);
-    carryUp();
+    for (let limb = first; limb < end; limb++) settledLimbs[limb] = 0 - (settledLimbs[limb] ?? 0);
+    carryUp(first, end);
   }
-  let to = LIMBS_MAX;
+  let to = end;
   while (to > 0 && settledLimbs[to - 1] === 0) to--;
-  let from = 0;
+  let from = Math.min(first, to);
   while (from < to && settledLimbs[from] === 0) from++;
   return { negative, from, to };
 }
@@ -50,11 +53,11 @@ function addAt(limb: number, value: number): void {
   settledLimbs[limb] = (settledLimbs[limb] ?? 0) + value;
 }
 
-/** Brings every limb but the last into [0, 2^32); the last keeps the sign. True when it is negative. */
-function carryUp(): boolean {
+/** Brings every limb but the last before `end` into [0, 2^32); the last keeps the sign. True when it is negative. */
+function carryUp(first: number, end: number): boolean {
   let carry = 0;
-  const last = LIMBS_MAX - 1;
-  for (let limb = 0; limb < last; limb++) {
+  const last = end - 1;
+  for (let limb = first; limb < last; limb++) {
     const value = (settledLimbs[limb] ?? 0) + carry;
     carry = Math.floor(value / LIMB);
     settledLimbs[limb] = value - carry * LIMB;

@@ -33,6 +33,8 @@ export interface StateColumn {
   readonly placeBytes: number;
   /** About how many bytes of objects the state takes beside that. */
   objectBytesAt(place: number): number;
+  /** The aggregate's state; not to be changed, and good until the place changes. */
+  stateAt(place: number): unknown;
 }
 
 /** Adds rows as `addRows` does, to states. */
@@ -88,6 +90,10 @@ export class StateObjects implements StateColumn {
   objectBytesAt(place: number): number {
     const state = this.#states[place];
     return state === undefined ? 0 : this.#aggregate.sizeBytes(state);
+  }
+
+  stateAt(place: number): unknown {
+    return this.#states[place] ?? this.#aggregate.empty();
   }
 }
 

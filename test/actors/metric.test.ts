@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ByteReader, ByteWriter } from "../../protocol/bytes.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import type { MetricActor } from "../../actors/metric.ts";
 import { ALL_TIME, ActorWorld, recount } from "./actor-world.ts";
@@ -19,8 +20,10 @@ function actorOf(world: ActorWorld): MetricActor {
 
 function rowsOf(actor: MetricActor): [startMs: number, sizeMs: number, count: unknown][] {
   return actor.takeStale(1_000).flatMap((row): [number, number, unknown][] => {
-    const states = actor.statesOf(row);
-    return states === undefined ? [] : [[row.startMs, row.sizeMs, actor.plan.finish(states, row.sizeMs)[0]?.[0]]];
+    const writer = new ByteWriter();
+    if (!actor.writeRow(row, writer)) return [];
+    const states = actor.plan.read(new ByteReader(writer.finish()));
+    return [[row.startMs, row.sizeMs, actor.plan.finish(states, row.sizeMs)[0]?.[0]]];
   });
 }
 

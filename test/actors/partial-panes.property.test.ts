@@ -13,7 +13,8 @@ import { DAY_MS, HOUR_MS } from "../../protocol/windows.ts";
 import { MetricPlan } from "../../actors/metric-plan.ts";
 import { PaneLadder } from "../../actors/pane.ts";
 import { AcceptedRows } from "../../actors/accepted-rows.ts";
-import { PartialPanes, readPartial, type Partial } from "../../actors/partial-panes.ts";
+import { PartialPanes } from "../../actors/partial-panes.ts";
+import { readPartials, type Partial } from "../../actors/partials.ts";
 import { BASE_MS, columnsOf, event, rules, TENANT, type TestEvent } from "./event-fixture.ts";
 
 const SERIES_MAX = 4;
@@ -28,6 +29,7 @@ class Fixture {
   readonly plan: MetricPlan;
   readonly panes: PartialPanes;
   readonly ladder = new PaneLadder(rules.paneRetention);
+  readonly #names = new Map<number, string>();
   #watermarkMs = -Infinity;
 
   constructor(definition = limited) {
@@ -51,8 +53,8 @@ class Fixture {
     const writer = new ByteWriter();
     const count = this.panes.collect(writer);
     const reader = new ByteReader(writer.finish());
-    const partials = Array.from({ length: count }, () => readPartial(reader, this.plan));
-    assert.ok(reader.done);
+    const partials = readPartials(reader, this.plan, this.#names);
+    assert.equal(partials.length, count);
     return partials;
   }
 }

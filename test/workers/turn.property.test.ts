@@ -12,7 +12,7 @@ import type { Offset, PartitionId, TenantId } from "../../protocol/ids.ts";
 import { metricDefinition } from "../../protocol/metric-definition.ts";
 import { DAY_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import { MetricPlans } from "../../actors/metric-plan.ts";
-import { readPartial } from "../../actors/partial-panes.ts";
+import { readPartials } from "../../actors/partials.ts";
 import { Partition } from "../../actors/partition.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
 import { applyTurn, type FrameInTurn } from "../../workers/turn.ts";
@@ -91,10 +91,10 @@ function verdictsOf(frames: readonly FrameInTurn[]): (number[] | undefined)[] {
 function partialsOf({ name, count, bytes }: { name: string; count: number; bytes: Uint8Array }): unknown {
   const plan = new MetricPlans().of(metrics.find((metric) => metric.name === name) ?? countByCountry);
   const reader = new ByteReader(bytes);
-  const partials = Array.from({ length: count }, () => {
-    const { seriesId, startMs, sizeMs, states } = readPartial(reader, plan);
+  const partials = readPartials(reader, plan, new Map()).map(({ seriesId, startMs, sizeMs, states }) => {
     return [`${seriesId} ${startMs} ${sizeMs}`, Buffer.from(plan.encode(states)).toString("hex")] as const;
   });
+  assert.equal(partials.length, count);
   return { name, partials: Object.fromEntries(partials) };
 }
 
