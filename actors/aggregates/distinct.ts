@@ -68,6 +68,10 @@ class Distincts implements StateColumn {
   objectBytesAt(place: number): number {
     return this.#sketches[place]?.sizeBytes() ?? 0;
   }
+
+  stateAt(place: number): HyperLogLog {
+    return this.#sketches[place] ?? nothing;
+  }
 }
 
 /** Nothing is ever added. */
