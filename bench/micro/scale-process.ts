@@ -86,7 +86,7 @@ class Actors {
       const handed = Array.from({ length: some }, () => this.#handed());
       await this.#timed("turn", () => {
         this.#host.accept(handed);
-        return this.#host.turn();
+        return this.#host.finish();
       });
       if (turn % TURNS_PER_COLLECT === TURNS_PER_COLLECT - 1 || left === 0) await this.#collect();
     }
