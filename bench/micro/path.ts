@@ -16,7 +16,7 @@ import { defaultMetrics } from "../../protocol/metric-definition.ts";
 import { readFrame } from "../../protocol/plain-reader.ts";
 import { FrameSplitter } from "../../protocol/split-frame.ts";
 import { DUPLICATE } from "../../protocol/verdicts.ts";
-import { Deduplicator } from "../../actors/deduplicate.ts";
+import { Deduplicator, HASHED_MAX } from "../../actors/deduplicate.ts";
 import type { Partition } from "../../actors/partition.ts";
 import { Sessions } from "../../actors/sessions.ts";
 import { LmdbJournal } from "../../storage/lmdb/journal.ts";
@@ -168,9 +168,11 @@ class StagedHost {
     clock.measure("outcome", () => this.#answer(frames));
     // Verdicts are in the columns now: the parts of `apply` get columns of their own, read outside of all clocks.
     const again = this.#read(handed, (frames[0]?.offset ?? 1) - 1);
-    clock.measure("dedup", () => this.#deduplicate(again, nowMs));
+    const rowsOf = again.map(({ columns }) => rowsByPartition(columns as EventColumns));
+    clock.measure("dedup", () => this.#deduplicate(again, rowsOf, nowMs));
     clock.measure("sessions", () => this.#visit(again));
     clock.measure("withoutMetrics", () => applyTurn(again, this.#plainPartitions, PARTITIONS));
+    for (const { columns } of [...frames, ...again]) (columns as EventColumns).release();
     this.#batch.recycle([handed[0]?.batch?.buffer ?? new ArrayBuffer(0)]);
   }
 
@@ -240,27 +242,35 @@ class StagedHost {
     }
   }
 
-  #deduplicate(frames: readonly FrameInTurn[], nowMs: number): void {
-    for (const { columns } of frames) {
-      const { count, partitions, eventIds } = columns as EventColumns;
-      for (let row = 0; row < count; row++) {
-        const dedup = this.#dedups[partitions[row] ?? 0];
+  #deduplicate(frames: readonly FrameInTurn[], rowsOf: readonly (readonly Int32Array[])[], nowMs: number): void {
+    frames.forEach(({ columns }, frame) => {
+      rowsOf[frame]?.forEach((rows, partition) => {
+        const dedup = this.#dedups[partition];
         dedup?.advance(nowMs);
-        if (dedup?.lookup(eventIds, row) === true) this.#duplicates++;
-        else dedup?.remember();
-      }
-    }
+        for (let from = 0; from < rows.length; from += HASHED_MAX) {
+          const to = Math.min(rows.length, from + HASHED_MAX);
+          dedup?.hash((columns as EventColumns).eventIds, rows, from, to);
+          for (let at = from; at < to; at++) {
+            if (dedup?.lookupHashed(at - from) === true) this.#duplicates++;
+            else dedup?.remember();
+          }
+        }
+      });
+    });
   }
 
   #visit(frames: readonly FrameInTurn[]): void {
     for (const { columns } of frames) {
-      const { count, partitions, sessionIds, eventTimesMs, eventTypes, userIds } = columns as EventColumns;
-      for (let row = 0; row < count; row++) {
-        const sessions = this.#sessions[partitions[row] ?? 0];
-        sessions?.apply(sessionIds[row] ?? "", eventTimesMs[row] ?? 0, eventTypes[row] ?? "", userIds[row]);
-      }
+      const { count, partitions } = columns as EventColumns;
+      for (const sessions of this.#sessions) sessions.open(columns as EventColumns);
+      for (let row = 0; row < count; row++) this.#sessions[partitions[row] ?? 0]?.applyRow(columns as EventColumns, row);
     }
   }
+}
+
+function rowsByPartition({ partitions }: EventColumns): Int32Array[] {
+  const rows = Int32Array.from(partitions.keys());
+  return Array.from({ length: PARTITIONS }, (_, id) => rows.filter((row) => partitions[row] === id));
 }
 
 /** A host as it is, without threads: what its own clocks say of each stage, and what a turn takes in all. */
