@@ -98,13 +98,6 @@ export class MetricPlan {
     this.aggregates.forEach((aggregate, index) => aggregate.merge(into[index], from[index]));
   }
 
-  /** About how much memory the states take. */
-  sizeBytes(states: PaneStates): number {
-    let bytes = 0;
-    for (let index = 0; index < this.aggregates.length; index++) bytes += this.aggregates[index]?.sizeBytes(states[index]) ?? 0;
-    return bytes;
-  }
-
   write(states: PaneStates, writer: ByteWriter): void {
     this.aggregates.forEach((aggregate, index) => aggregate.write(states[index], writer));
   }

@@ -192,6 +192,12 @@ export class WeirError extends Error {
     this.retryAfterMs = options?.retryAfterMs;
   }
 
+  /** What the message says beyond that of the code; undefined: nothing. */
+  get detail(): string | undefined {
+    const detail = this.message.slice(entryOf(this.code).message.length).trim();
+    return detail === "" ? undefined : detail;
+  }
+
   get retryable(): boolean {
     return entryOf(this.code).retryable;
   }

@@ -8,9 +8,10 @@
  *   hashes    of ids: the two words of the text's `nonZeroHash64`, where kinds have its number
  */
 import type { FieldValue } from "./field-path.ts";
+import { NO_TEXT_NUMBER } from "./text-numbers.ts";
 
 /** In place of a text's number. */
-export const UNKNOWN = 0;
+export const UNKNOWN = NO_TEXT_NUMBER;
 export const NUMBER = -1;
 
 /** Kinds, numbers and hashes of several columns lie together; `first...` is where those of row 0 are. */

@@ -17,6 +17,13 @@ export interface FrameBytes {
   readonly view: DataView;
 }
 
+export function frameBytesOf(bytes: Uint8Array): FrameBytes {
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+}
+
+/** In place of a frame that nobody reads any more. */
+export const noFrame = frameBytesOf(new Uint8Array(0));
+
 const WAYS = 4;
 /**
  * A place, a line or two of a processor's cache: length, hash, last word of the text, its number, the two words

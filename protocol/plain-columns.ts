@@ -8,8 +8,7 @@ import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import { FieldColumn, UNKNOWN } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
-import type { FrameBytes } from "./interner.ts";
-import type { IdentityColumn } from "./plain-identities.ts";
+import { noFrame, type FrameBytes } from "./interner.ts";
 import { sliceEvent } from "./msgpack-slices.ts";
 import { FrameShapes, plainListOfOne } from "./plain-slicer.ts";
 import { TextColumn } from "./text-column.ts";
@@ -18,8 +17,8 @@ import { ACCEPTED } from "./verdicts.ts";
 /** Event time, start and length of the id, start of the event, partition, verdict. */
 const NUMBER_BYTES_PER_ROW = 8 + 4 + 4 + 4 + 2 + 1;
 /** The columns that every frame has kinds for, in front of the wanted ones; the first two have hashes. */
-export const SESSION_COLUMN = 0;
-export const USER_COLUMN = 1;
+const SESSION_COLUMN = 0;
+const USER_COLUMN = 1;
 export const TYPE_COLUMN = 2;
 export const FIRST_WANTED_COLUMN = 3;
 const NO_COLUMN = -1;
@@ -185,12 +184,6 @@ export class PlainColumns implements EventColumns {
     }
   }
 
-  identities(column: typeof SESSION_COLUMN | typeof USER_COLUMN): IdentityColumn {
-    const { kinds, hashes, count } = this;
-    const texts = column === SESSION_COLUMN ? this.sessionIds : this.userIds;
-    return { texts, kinds, firstKind: column * count, hashes, firstHash: 2 * column * count };
-  }
-
   #columnNumber(path: string): number {
     switch (path) {
       case "sessionId":
@@ -282,9 +275,13 @@ export class PlainColumns implements EventColumns {
 }
 
 const nothingWrong: ReadonlyMap<number, string> = new Map();
-const noBytes = new Uint8Array(0);
-const noFrame: FrameBytes = { bytes: noBytes, view: new DataView(noBytes.buffer) };
-const noRequest: ReadRequest = { format: FRAME_FORMATS.msgpack, bytes: noBytes, tenant: "", ingestTimeMs: 0, partitionCount: 1 };
+const noRequest: ReadRequest = {
+  format: FRAME_FORMATS.msgpack,
+  bytes: noFrame.bytes,
+  tenant: "",
+  ingestTimeMs: 0,
+  partitionCount: 1,
+};
 
 /** Of no frame; never filled. */
 export const noColumns = PlainColumns.of(noRequest, noFrame, 0, new Map(), new ColumnsPool());

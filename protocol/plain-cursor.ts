@@ -2,7 +2,7 @@
  * The heads of msgpack values, found by position, for the plain reader, which extends this class: a part of its own would cost
  * a load for each token. A method gives the position behind what it has read, or GIVE_UP when it is nothing plain.
  */
-import type { FrameBytes } from "./interner.ts";
+import { frameBytesOf, noFrame } from "./interner.ts";
 import { endOfKeys, ShapeRegistry, type RecordKeys } from "./plain-shapes.ts";
 
 export const GIVE_UP = -1;
@@ -13,12 +13,9 @@ export const EXTENSION_RECORD = 0x72;
 const SHAPE_IDS = 64;
 const HIGH_WORD = 2 ** 32;
 
-const noBytes: Uint8Array = new Uint8Array(0);
-const noFrame: FrameBytes = { bytes: noBytes, view: new DataView(noBytes.buffer) };
-
 export class PlainCursor {
   protected frame = noFrame;
-  protected bytes = noBytes;
+  protected bytes = noFrame.bytes;
   protected end = 0;
   protected readonly registry = new ShapeRegistry();
   /** The shapes that the frame has defined, by the low bits of their id. */
@@ -35,7 +32,7 @@ export class PlainCursor {
   protected keys: RecordKeys | undefined;
 
   protected open(bytes: Uint8Array): void {
-    this.frame = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+    this.frame = frameBytesOf(bytes);
     this.bytes = bytes;
     this.end = bytes.length;
     this.definitions = [];
@@ -43,7 +40,7 @@ export class PlainCursor {
 
   protected close(): void {
     this.frame = noFrame;
-    this.bytes = noBytes;
+    this.bytes = noFrame.bytes;
     this.end = 0;
     this.shapes.fill(undefined);
   }

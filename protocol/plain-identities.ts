@@ -2,20 +2,11 @@
  * The session and user ids of a frame, first as places in its bytes and then, many rows at once, as strings. The plain reader
  * uses one of these for each of the two.
  */
-import { UNKNOWN } from "./field-column.ts";
+import { UNKNOWN, type FieldColumn } from "./field-column.ts";
 import type { FrameBytes, Interner } from "./interner.ts";
 
 /** Rows that are looked up at once: what is fetched for them stays in the fastest cache. */
 export const ROWS_AT_ONCE = 128;
-
-/** Where the ids of a frame go. */
-export interface IdentityColumn {
-  readonly texts: (string | undefined)[];
-  readonly kinds: Int32Array;
-  readonly firstKind: number;
-  readonly hashes: Uint32Array;
-  readonly firstHash: number;
-}
 
 /**
  * Session or user ids. The table of an interner that knows tens of thousands of ids lies in memory that is slow to reach:
@@ -47,9 +38,16 @@ export class PendingIdentities {
     this.#hashes[place] = hash;
   }
 
-  /** Puts the texts of rows `from` to `to` (no more than ROWS_AT_ONCE) into a column; false: one is not ASCII. */
-  resolve(interner: Interner, frame: FrameBytes, from: number, to: number, column: IdentityColumn): boolean {
-    const { texts, kinds, firstKind, hashes, firstHash } = column;
+  /** Puts the texts of rows `from` to `to` (no more than ROWS_AT_ONCE) into a column with hashes; false: one is not ASCII. */
+  resolve(
+    interner: Interner,
+    frame: FrameBytes,
+    from: number,
+    to: number,
+    texts: (string | undefined)[],
+    column: FieldColumn,
+  ): boolean {
+    const { kinds, firstKind, hashes, firstHash } = column;
     this.fetched = interner.fetch(this.#hashes, to - from);
     for (let row = from; row < to; row++) {
       const place = row - from;
@@ -60,7 +58,7 @@ export class PendingIdentities {
       texts[row] = text;
       const { number } = interner;
       kinds[firstKind + row] = number;
-      if (number !== UNKNOWN) interner.writeHash(hashes, firstHash + 2 * row);
+      if (number !== UNKNOWN && hashes !== undefined) interner.writeHash(hashes, firstHash + 2 * row);
       this.#lengths[place] = 0;
     }
     return true;

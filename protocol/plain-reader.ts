@@ -18,7 +18,7 @@ import { ColumnsPool } from "./columns-pool.ts";
 import { hashOf, Interner, isAscii, PLACE_WORDS, TEXTS } from "./interner.ts";
 import { limits } from "./limits.ts";
 import { areFewOdd, readOddRow, type OddRow } from "./odd-rows.ts";
-import { FIRST_WANTED_COLUMN, noColumns, PlainColumns, SESSION_COLUMN, TYPE_COLUMN, USER_COLUMN } from "./plain-columns.ts";
+import { FIRST_WANTED_COLUMN, noColumns, PlainColumns, TYPE_COLUMN } from "./plain-columns.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
 import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
 import { walkPlainEvent } from "./plain-slicer.ts";
@@ -43,7 +43,7 @@ export interface ReaderEvictions {
   /** Texts of dimensions and the like, and ids of sessions and users, that others have driven out. */
   readonly texts: number;
   readonly ids: number;
-  /** How often there were so many shapes of records that all were forgotten. */
+  /** Shapes of records, likewise. */
   readonly shapes: number;
 }
 
@@ -76,6 +76,7 @@ const DICTIONARY_TEXTS = 8_192;
 const IDENTITY_TEXTS = 65_536;
 
 const noTree = new PlanCache().treeOf([]);
+
 class PlainReader extends PlainCursor {
   readonly #plans = new PlanCache();
   #dictionary = newDictionary();
@@ -218,9 +219,10 @@ class PlainReader extends PlainCursor {
 
   #resolve(first: number, end: number): boolean {
     const columns = this.#columns;
+    const { sessionIds, userIds } = columns;
     return (
-      this.#sessions.resolve(this.#identities, this.frame, first, end, columns.identities(SESSION_COLUMN)) &&
-      this.#users.resolve(this.#identities, this.frame, first, end, columns.identities(USER_COLUMN))
+      this.#sessions.resolve(this.#identities, this.frame, first, end, sessionIds, columns.column("sessionId")) &&
+      this.#users.resolve(this.#identities, this.frame, first, end, userIds, columns.column("userId"))
     );
   }
 

@@ -4,7 +4,7 @@
  * other at most, and its keys become no strings (`npm run bench -- hostile`: twin shapes, key orders). Bounded: a shape has four
  * places, and drives the one that was met longest ago out of the last of them; its number, under which plans are filed, goes on.
  */
-import { asciiText, hashOf, isAscii, type FrameBytes } from "./interner.ts";
+import { asciiText, frameBytesOf, hashOf, isAscii, type FrameBytes } from "./interner.ts";
 import type { PathNode } from "./plain-paths.ts";
 
 /** The keys of a shape, in order, without doubles. */
@@ -85,8 +85,7 @@ function moveForward(bucket: RecordKeys[], way: number, keys: RecordKeys): void 
 
 function copyOf(bytes: Uint8Array, from: number, end: number): FrameBytes {
   // Not `slice`: that of a Buffer is a view.
-  const copy = new Uint8Array(bytes.subarray(from, end));
-  return { bytes: copy, view: new DataView(copy.buffer) };
+  return frameBytesOf(new Uint8Array(bytes.subarray(from, end)));
 }
 
 function checkOf({ bytes, view }: FrameBytes, from: number, end: number): number {

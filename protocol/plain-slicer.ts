@@ -5,7 +5,7 @@
  * reference (`odd-rows.ts`), half (`npm run bench -- ingest`: 3 of 100 events). `plain-slicer.property.test.ts` holds its bytes
  * to those of `sliceEvent`; what it is not sure of it leaves to that.
  */
-import type { FrameBytes } from "./interner.ts";
+import { frameBytesOf, noFrame, type FrameBytes } from "./interner.ts";
 import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, scalarSize } from "./plain-cursor.ts";
 import { endOfKeys, fieldsOfKeys } from "./plain-shapes.ts";
 import { EXTENSION_TIMESTAMP, EXTENSION_UNDEFINED, NANOSECONDS_MAX } from "./msgpack-scanner.ts";
@@ -53,16 +53,6 @@ export class FrameShapes {
   }
 }
 
-const noFrame = frameOf(new Uint8Array(0));
-
-function frameOf(bytes: Uint8Array): FrameBytes {
-  return { bytes, view: viewOf(bytes) };
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
 class PlainSlicer {
   #frame = noFrame;
   #bytes = noFrame.bytes;
@@ -74,7 +64,7 @@ class PlainSlicer {
   readonly #written = new Int32Array(SHAPE_IDS);
   #marks = new Int32Array(MARK_WORDS * 16);
   #markCount = 0;
-  readonly #scratch = frameOf(new Uint8Array(SCRATCH_BYTES));
+  readonly #scratch = frameBytesOf(new Uint8Array(SCRATCH_BYTES));
   /** Entries of the map or list whose head was read last. */
   #length = 0;
 
@@ -86,7 +76,7 @@ class PlainSlicer {
     const out = this.#outFor(size);
     if (out === undefined) return undefined;
     const isScratch = out === this.#scratch.bytes;
-    const length = this.#copyAll(isScratch ? this.#scratch.view : viewOf(out), size);
+    const length = this.#copyAll(isScratch ? this.#scratch.view : frameBytesOf(out).view, size);
     return length < 0 ? undefined : out.subarray(0, length);
   }
 

@@ -8,7 +8,7 @@
  * (promise 1). When a host fails, what it had not answered is answered WEIR_HOST_FAILED: its fate is unknown, the sender sends
  * again, deduplication decides. So is what comes while it is down: nothing waits here for a host.
  */
-import { entryOf, isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
+import { isErrorCode, WeirError, type ErrorCode } from "../protocol/error-codes.ts";
 import type { PartitionId, TenantId } from "../protocol/ids.ts";
 import { FrameSplitter, type FrameShare } from "../protocol/split-frame.ts";
 import { hostOfPartition } from "../workers/host-options.ts";
@@ -173,13 +173,11 @@ function joinedOutcome({ totalEvents, failedEvents, receipts, results }: Pending
 }
 
 /** Of a frame that no host has seen. */
-function refusalOf(error: WeirError): PublishOutcome {
-  const { code, path, retryAfterMs } = error;
-  const detail = error.message.slice(entryOf(code).message.length).trim();
+function refusalOf({ code, detail, path, retryAfterMs }: WeirError): PublishOutcome {
   return {
     kind: "refused",
     code,
-    ...(detail === "" ? {} : { detail }),
+    ...(detail === undefined ? {} : { detail }),
     ...(path === undefined ? {} : { path }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };

@@ -8,7 +8,7 @@
  * (5). What a turn changed in memory before its flush is seen by nobody: `#held` keeps it back until then.
  */
 import { assert } from "../protocol/assert.ts";
-import { entryOf, WeirError } from "../protocol/error-codes.ts";
+import { WeirError } from "../protocol/error-codes.ts";
 import type { EventColumns } from "../protocol/event-columns.ts";
 import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
@@ -344,10 +344,10 @@ function decidedOutcome(frame: HandedFrame, offset: Offset, columns: EventColumn
 }
 
 function refusedOutcome(frame: HandedFrame, offset: Offset, error: WeirError): HostOutcome {
-  const detail = error.message.slice(entryOf(error.code).message.length).trim();
+  const { detail } = error;
   const refused = {
     code: error.code as VerdictCode,
-    ...(detail === "" ? {} : { detail }),
+    ...(detail === undefined ? {} : { detail }),
     ...(error.path === undefined ? {} : { path: error.path }),
   };
   return { id: frame.id, offset, totalEvents: 1, failedEvents: 1, results: [], refused };

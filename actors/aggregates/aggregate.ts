@@ -40,6 +40,8 @@ export interface Aggregate<State> {
    * finite number; keyed ones (distinct, topK) take numbers and booleans as their text and ignore null and undefined.
    */
   add(state: State, value: string | number | boolean | null | undefined): void;
+  /** The same for one that reads hashes: the two words of the hash of a value's text, two zeros for what is not counted. */
+  addHash?(state: State, first: number, second: number): void;
   /** Adds `from` to `into`; `from` is unchanged and may not be kept by reference. */
   merge(into: State, from: State): void;
   /** The values for a window of `spanMs` milliseconds; one for each of `outputs`. */

@@ -97,6 +97,14 @@ export class StateObjects implements StateColumn {
   }
 }
 
+/** How a row is added, by what the aggregate reads of it. */
+const additions: Readonly<Record<Aggregate<unknown>["reads"], string>> = {
+  nothing: "aggregate.add(state)",
+  number: "aggregate.add(state, numbers[index])",
+  hash: "aggregate.addHash(state, hashes[2 * index], hashes[2 * index + 1])",
+  value: "aggregate.add(state, values[index])",
+};
+
 /**
  * The loop of `addRows` for one aggregate, as code of its own: in a shared one, one call site would see all kinds of aggregates
  * and V8 could inline none.
@@ -105,13 +113,13 @@ export function compiledAdd(aggregate: Aggregate<unknown>): AddToStates {
   // oxlint-disable-next-line typescript/no-implied-eval -- a constant text
   const make = new Function(
     "aggregate",
-    `return (states, places, rows, indexes, from, to) => {
-      const values = rows.${aggregate.reads === "number" ? "numbers" : "values"};
+    `return (states, places, { numbers, hashes, values }, indexes, from, to) => {
       for (let at = from; at < to; at++) {
         const place = places[at];
         let state = states[place];
         if (state === undefined) state = states[place] = aggregate.empty();
-        aggregate.add(state, values[indexes[at]]);
+        const index = indexes[at];
+        ${additions[aggregate.reads]};
       }
     };`,
   );

@@ -14,7 +14,7 @@ import type { StateWrite } from "../../actors/effects.ts";
 import { dimensionValue, MetricPlan, type PaneStates } from "../../actors/metric-plan.ts";
 import { floorTo, paneKey, PaneLadder, paneSizeOf, paneStartOf } from "../../actors/pane.ts";
 import { PartialPanes } from "../../actors/partial-panes.ts";
-import { readPartials } from "../../actors/partials.ts";
+import { readPartials } from "./plain-partials.ts";
 import { BASE_MS, columnsOf, event, rules, TENANT, type TestEvent } from "./event-fixture.ts";
 
 const definitions = [

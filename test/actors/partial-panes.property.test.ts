@@ -14,7 +14,7 @@ import { MetricPlan } from "../../actors/metric-plan.ts";
 import { PaneLadder } from "../../actors/pane.ts";
 import { AcceptedRows } from "../../actors/accepted-rows.ts";
 import { PartialPanes } from "../../actors/partial-panes.ts";
-import { readPartials, type Partial } from "../../actors/partials.ts";
+import { readPartials, type Partial } from "./plain-partials.ts";
 import { BASE_MS, columnsOf, event, rules, TENANT, type TestEvent } from "./event-fixture.ts";
 
 const SERIES_MAX = 4;

@@ -12,7 +12,7 @@ import type { Offset, PartitionId, TenantId } from "../../protocol/ids.ts";
 import { metricDefinition } from "../../protocol/metric-definition.ts";
 import { DAY_MS, MINUTE_MS } from "../../protocol/windows.ts";
 import { MetricPlans } from "../../actors/metric-plan.ts";
-import { readPartials } from "../../actors/partials.ts";
+import { readPartials } from "../actors/plain-partials.ts";
 import { Partition } from "../../actors/partition.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
 import { applyTurn, type FrameInTurn } from "../../workers/turn.ts";
