@@ -89,6 +89,8 @@ export class Hosts implements LiveData, Channels {
   #lastQuestion = 0;
   readonly #pace: HandOffPace;
   #onDelta: (topic: string, frame: Uint8Array) => void = () => undefined;
+  /** Somebody subscribes to a channel. */
+  #isHeard = false;
 
   constructor(options: HostsOptions) {
     this.#options = options;
@@ -101,7 +103,7 @@ export class Hosts implements LiveData, Channels {
     });
     this.#hosts = options.hosts.map((each, host) => ({
       supervised: this.#supervise(each, host),
-      channels: new OpenChannels(),
+      channels: new OpenChannels(() => this.#tellHeard()),
       batch: new FrameBatch(),
       unanswered: 0,
       stored: undefined,
@@ -350,7 +352,15 @@ export class Hosts implements LiveData, Channels {
   #go(each: HostedHost): void {
     each.supervised.run();
     each.supervised.post({ type: "go" });
+    if (this.#isHeard) each.supervised.post({ type: "heard", isHeard: true });
     if (each.stored !== undefined) each.supervised.post({ type: "stored", ...each.stored });
+  }
+
+  #tellHeard(): void {
+    const isHeard = this.#hosts.some(({ channels }) => channels.count > 0);
+    if (isHeard === this.#isHeard) return;
+    this.#isHeard = isHeard;
+    for (const { supervised } of this.#hosts) supervised.post({ type: "heard", isHeard });
   }
 
   #askOpen(host: number): AskOpen {

@@ -48,6 +48,8 @@ export type ToHost =
   | { readonly type: "frames"; readonly batch: Uint8Array<ArrayBuffer>; readonly tenants: readonly TenantId[] }
   | { readonly type: "partials"; readonly partials: readonly CollectedPartials[] }
   | { readonly type: "close"; readonly address: ChannelAddress }
+  /** Whether anybody subscribes to a channel, of whatever host (`partial-pace.ts`). */
+  | { readonly type: "heard"; readonly isHeard: boolean }
   /** Every host has recovered and handed on its partials: rows may be written, channels opened. */
   | { readonly type: "go" }
   /** What the warehouse has: records of this host's journal up to `offset`, entries of its pane feed up to `rows`. */

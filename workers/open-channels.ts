@@ -23,16 +23,29 @@ export type AskOpen = (
 /** Of one host. */
 export class OpenChannels {
   readonly #channels = new Map<Opened, OpenChannel>();
+  readonly #onCount: () => void;
+
+  /** `onCount`: called when the count has changed. */
+  constructor(onCount: () => void) {
+    this.#onCount = onCount;
+  }
+
+  get count(): number {
+    return this.#channels.size;
+  }
 
   /** `ask` undefined: the host is down, and the channel is opened when it has come back. */
   open(address: ChannelAddress, since: Since, opened: Opened, ask: AskOpen | undefined): void {
     this.#channels.set(opened, { address, since });
+    this.#onCount();
     if (ask !== undefined) this.#ask(opened, ask);
   }
 
   /** False when it was refused, or closed before: then the host does not have it. */
   close(opened: Opened): boolean {
-    return this.#channels.delete(opened);
+    const isThere = this.#channels.delete(opened);
+    if (isThere) this.#onCount();
+    return isThere;
   }
 
   reopen(ask: AskOpen): void {
@@ -46,7 +59,7 @@ export class OpenChannels {
       channel,
       (opening) => {
         if (this.#channels.get(opened) !== channel) return;
-        if (opening.kind === "refused") this.#channels.delete(opened);
+        if (opening.kind === "refused") this.close(opened);
         // The next life of the host has nothing that could be resumed.
         channel.since = undefined;
         opened(opening);
@@ -54,7 +67,7 @@ export class OpenChannels {
       (error) => {
         // Of a host that has failed: opened again with the others when it comes back.
         if (error.code === "WEIR_HOST_FAILED" || this.#channels.get(opened) !== channel) return;
-        this.#channels.delete(opened);
+        this.close(opened);
         opened({ kind: "refused", code: error.code });
       },
     );

@@ -20,15 +20,13 @@ import { statusOf } from "./host-status.ts";
 import type { FromHost, HostFailure, HostLine, ToHost } from "./messages.ts";
 import { openHost, type Deliveries, type OpenHost } from "./open-host.ts";
 import { packOutcomes } from "./packed-outcomes.ts";
+import { PartialPace } from "./partial-pace.ts";
 import { markOf, type RecordMark } from "./poison.ts";
 import { shareOf } from "./route-partials.ts";
 import { newStageTimes, stageFigures } from "./stage-times.ts";
 
 const ROWS_EVERY_MS = 500;
 const STATUS_EVERY_MS = 1_000;
-/** Handing on partials takes at most about a tenth of a host's time, unless that would make them a second late. */
-const COLLECT_REST_FACTOR = 9;
-const COLLECT_REST_MS_MAX = 1_000;
 /** For so long after a failure frames are applied one by one: senders send again at once what was not answered. */
 const CAREFUL_MS = 30_000;
 
@@ -40,6 +38,7 @@ export async function runHost(
 ): Promise<void> {
   const stages = newStageTimes();
   const timers: (() => void)[] = [];
+  const partialPace = new PartialPace(options.partialEveryMs);
   let state: "starting" | "running" | "failed" | "stopped" = "starting";
   let host: OpenHost | undefined;
   const progress: Deliveries["progress"] = {};
@@ -85,6 +84,9 @@ export async function runHost(
         return host.metricHost.receive(message.partials);
       case "close":
         return host.metricHost.close(message.address);
+      case "heard":
+        partialPace.isHeard = message.isHeard;
+        return;
       case "go":
         return host.metricHost.go();
       case "stored":
@@ -124,13 +126,9 @@ export async function runHost(
   };
 
   const work = (open: OpenHost): void => {
-    let restUntilMs = 0;
     every(options.partialEveryMs, async () => {
       const startedMs = environment.elapsed();
-      if (startedMs < restUntilMs) return;
-      // With very many changed panes, handing them on must not take the time from events.
-      const busyMs = await open.partitionHost.collectInTurns(environment.elapsed);
-      restUntilMs = startedMs + Math.min(busyMs * COLLECT_REST_FACTOR, COLLECT_REST_MS_MAX);
+      if (partialPace.isDue(startedMs)) partialPace.took(startedMs, await open.partitionHost.collectInTurns(environment.elapsed));
     });
     // More often than partials are handed on: those of other hosts come at any time.
     every(Math.ceil(options.partialEveryMs / 2), () => open.metricHost.refreshChannels(environment.now()));

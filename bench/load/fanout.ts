@@ -35,24 +35,21 @@ const sizes = {
 } as const;
 const CHANNEL = "events@day";
 const EVERY_MS = 100;
-/** For one contender: what a server that hands partials on more often does. */
-const PARTIAL_EVERY_MS = 50;
 const WARMUP_SECONDS_SHARE = 0.25;
 
 interface Variant {
   readonly subscribers: number;
   readonly eventsPerSecond: number;
-  readonly settings: Readonly<Record<string, string>>;
 }
 
 export async function fanout(options: BenchOptions, progress: (line: string) => void): Promise<BenchReport> {
   const size = sizes[options.size];
   const most = Math.max(...size.subscribers);
   requireOpenFiles(most);
-  const plain = { eventsPerSecond: size.eventsPerSecond, settings: {} };
+  const { eventsPerSecond } = size;
   const variants: Record<string, Variant> = {
     ...Object.fromEntries(
-      size.subscribers.toReversed().map((subscribers) => [subscribers.toLocaleString("en-US"), { ...plain, subscribers }]),
+      size.subscribers.toReversed().map((subscribers) => [subscribers.toLocaleString("en-US"), { eventsPerSecond, subscribers }]),
     ),
     ...(size.calibrationFrames > 0 ? await harder(most, size, progress) : {}),
   };
@@ -72,16 +69,11 @@ export async function fanout(options: BenchOptions, progress: (line: string) => 
 
 type Size = (typeof sizes)[BenchOptions["size"]];
 
-/** The largest number of subscribers at half of what the server can take, and with partials handed on more often. */
+/** The largest number of subscribers at half of what the server can take. */
 async function harder(subscribers: number, size: Size, progress: (line: string) => void): Promise<Record<string, Variant>> {
   progress("half of what the server can take");
-  const halfLoad = Math.round((await fullLoad(size.calibrationFrames)) / 2);
-  const name = subscribers.toLocaleString("en-US");
-  const settings = { WEIR_PARTIAL_EVERY_MS: String(PARTIAL_EVERY_MS) };
-  return {
-    [`${name}, half load`]: { subscribers, eventsPerSecond: halfLoad, settings: {} },
-    [`${name}, partials every ${PARTIAL_EVERY_MS} ms`]: { subscribers, eventsPerSecond: size.eventsPerSecond, settings },
-  };
+  const eventsPerSecond = Math.round((await fullLoad(size.calibrationFrames)) / 2);
+  return { [`${subscribers.toLocaleString("en-US")}, half load`]: { subscribers, eventsPerSecond } };
 }
 
 /** Events a second of a closed loop without subscribers. */
@@ -100,13 +92,13 @@ async function fullLoad(frames: number): Promise<number> {
 }
 
 async function measure(
-  { subscribers, eventsPerSecond, settings }: Variant,
+  { subscribers, eventsPerSecond }: Variant,
   { seconds, templates }: Size,
   round: number,
 ): Promise<{ figures: Figures; answer: unknown }> {
   const seed = cleanWorkload.seed + round;
   const workload: WorkloadParameters = { ...cleanWorkload, templates, seed, duplicatesPer100: 0, nowMs: Date.now() };
-  const server = await WeirServer.start({ codec: "records", settings: { WEIR_QUESTDB: "off", ...settings } });
+  const server = await WeirServer.start({ codec: "records", settings: { WEIR_QUESTDB: "off" } });
   const stops: (() => void)[] = [];
   try {
     const publisher = await PacedPublisher.connect(server.streamUrl, server.key, workload);
