@@ -67,6 +67,7 @@ interface FrameIds {
 const forgivenCodes: ReadonlySet<ErrorCode> = new Set([
   "WEIR_FLOW_OVERLOADED",
   "WEIR_FLOW_DRAINING",
+  "WEIR_DISK_FULL",
   "WEIR_HOST_FAILED",
   "WEIR_TENANT_STATE_FULL",
   "WEIR_INTERNAL",

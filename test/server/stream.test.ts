@@ -266,6 +266,18 @@ test("too many wrong frames end the connection with 4400", async (t) => {
   assert.equal((await socket.closed).code, 4400);
 });
 
+test("refusals that are not the sender's fault never end the connection", async (t) => {
+  const { connect, publisher } = await startGateway(t, { limits: { errorsPerConnectionMax: 0 } });
+  const socket = await connect(keys.write);
+  const codes = ["WEIR_FLOW_OVERLOADED", "WEIR_DISK_FULL", "WEIR_HOST_FAILED", "WEIR_TENANT_STATE_FULL"] as const;
+  for (const [seq, code] of codes.entries()) {
+    publisher.refusal = { kind: "refused", code };
+    assert.equal((await socket.ask({ t: "pub", seq, events: [{ eventId: "e" }] }))["code"], code);
+  }
+  publisher.refusal = undefined;
+  assert.equal((await socket.ask({ t: "pub", seq: 9, events: [{ eventId: "e" }] }))["t"], "ack");
+});
+
 test("a frame that is too large is refused by code and closes with 1009; a far larger one just ends", async (t) => {
   const { connect } = await startGateway(t, { limits: { frameBytesMax: 1_000 } });
   const socket = await connect(keys.write);
