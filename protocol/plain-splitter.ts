@@ -2,7 +2,7 @@
  * The fast way of `splitFrame`: one pass over the bytes of a msgpack frame, for frames as clients send them, as WebAssembly
  * (`wasm/split-frame.ts`). It makes no object for an event; shares are copied run by run. What is not plain (a shape that is
  * defined twice, a session id that is not ASCII, an extension, deep nesting, more bytes than a client may send at once) is left
- * to the general way, which splits any frame. `split-frame.property.test.ts` holds both to the same laws, and
+ * to the general way, which splits any frame. `split-laws.ts` (in the tests) holds both to the same laws, and
  * `npm run bench -- path` shows what it buys.
  *
  *   frame   {t, seq, events: [A, b, c, D, e]}          A, D: events that define record shapes
