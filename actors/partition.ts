@@ -53,7 +53,15 @@ export interface CollectedPartials {
   readonly partition: number;
   readonly watermarkMs: number;
   readonly watermarkIngestMs: number;
-  readonly metrics: readonly { readonly name: string; readonly count: number; readonly bytes: Uint8Array }[];
+  readonly metrics: readonly MetricPartials[];
+}
+
+export interface MetricPartials {
+  readonly name: string;
+  /** The text of the definition by which the bytes were written (`MetricPlan.text`). */
+  readonly definition: string;
+  readonly count: number;
+  readonly bytes: Uint8Array;
 }
 
 /** The meta entry of a partition's store: what its last committed snapshot covers. Infinite times are written as null. */
@@ -168,11 +176,11 @@ export class Partition {
       if (!state.changed) continue;
       state.changed = false;
       state.countAccepted();
-      const metrics = [];
+      const metrics: MetricPartials[] = [];
       for (const [name, panes] of state.metrics) {
         writer.clear();
         const count = panes.collect(writer);
-        if (count > 0) metrics.push({ name, count, bytes: writer.finish() });
+        if (count > 0) metrics.push({ name, definition: panes.plan.text, count, bytes: writer.finish() });
       }
       const { watermarkMs, watermarkIngestMs } = state;
       collected.push({ tenant, partition: this.id, watermarkMs, watermarkIngestMs, metrics });

@@ -96,7 +96,11 @@ export class MetricHost {
         this.#clocks.set(tenant, { watermarkMs, watermarkIngestMs });
         for (const actor of actors?.values() ?? []) if (actor.advance(watermarkMs)) this.#dropping.add(actor);
       }
-      for (const { name, count, bytes } of metrics) actors?.get(name)?.receive(partition, count, bytes);
+      for (const { name, definition, count, bytes } of metrics) {
+        const actor = actors?.get(name);
+        // While hosts change a definition one after the other, partials by another one come: an actor that is new is told all anew.
+        if (actor?.plan.text === definition) actor.receive(partition, count, bytes);
+      }
     }
   }
 

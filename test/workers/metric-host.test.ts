@@ -9,13 +9,14 @@ import { ByteReader } from "../../protocol/bytes.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { decodeServerFrame } from "../../protocol/frames.ts";
 import type { TenantId } from "../../protocol/ids.ts";
+import type { MetricDefinition } from "../../protocol/metric-definition.ts";
 import { DAY_MS, HOUR_MS } from "../../protocol/windows.ts";
 import { changedKey } from "../../actors/change-feed.ts";
 import { MetricPlans } from "../../actors/metric-plan.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
 import { changesTable, decodePaneRow, eventClock, MetricHost, PANE_ROWS } from "../../workers/metric-host.ts";
 import type { ChannelAddress } from "../../workers/ports.ts";
-import { ActorWorld } from "../actors/actor-world.ts";
+import { ActorWorld, ALL_TIME } from "../actors/actor-world.ts";
 import { BASE_MS, countByCountry, event, onlyBuys, rules, TENANT } from "../actors/event-fixture.ts";
 
 const address: ChannelAddress = { tenant: TENANT as TenantId, metric: countByCountry.name, window: "5m", everyMs: 100 };
@@ -132,6 +133,25 @@ test("after a restart, partials that say what is stored write nothing", async ()
   after.host.go();
   await after.host.writeRows();
   assert.deepEqual(after.feed, [[1, 'by_country 1768478400000 60000 ["DE"]']]);
+});
+
+test("partials by another definition of a metric are left alone; by its own they count", () => {
+  const fixture = new Fixture();
+  const other: MetricDefinition = { ...countByCountry, aggregates: ["sum", "count"], value: "properties.value" };
+  const world = new ActorWorld(1, [other]);
+  world.publish([event(BASE_MS, { country: "DE", value: 2 })], BASE_MS);
+  const query = { metric: countByCountry.name, span: ALL_TIME, bucketMs: Infinity, keep: [], filters: [] };
+  const [partition] = world.partitions;
+  assert.ok(partition !== undefined);
+  fixture.host.receive(partition.collect());
+  assert.deepEqual(fixture.host.query(TENANT, query).rows, []);
+  fixture.host.define(TENANT, [other]);
+  partition.recollect();
+  fixture.host.receive(partition.collect());
+  assert.deepEqual(
+    fixture.host.query(TENANT, query).rows.map(({ outputs }) => outputs),
+    [[[2], [1]]],
+  );
 });
 
 test("a metric that is removed takes its rows and feed entries along; their numbers are not given again, over a restart", async () => {

@@ -12,7 +12,7 @@ test("shares are a partition of the partials", () => {
     partition: fc.nat(15),
     watermarkMs: fc.nat(),
     watermarkIngestMs: fc.nat(),
-    metrics: metrics.map((names) => names.map((name) => ({ name, count: 1, bytes: Uint8Array.of(1) }))),
+    metrics: metrics.map((names) => names.map((name) => ({ name, definition: "{}", count: 1, bytes: Uint8Array.of(1) }))),
   });
   fc.assert(
     fc.property(fc.array(collected, { maxLength: 6 }), fc.integer({ min: 1, max: 5 }), (partials, hosts) => {
