@@ -5,7 +5,7 @@
  */
 import { ByteReader, type ByteWriter } from "../protocol/bytes.ts";
 import type { DimensionValue } from "../protocol/metric-definition.ts";
-import { Interner, TEXTS } from "../protocol/interner.ts";
+import { Interner } from "../protocol/interner.ts";
 import { FINE_MS, floorTo, PaneLadder, paneSizeOf, paneStartOf, type PaneRetention } from "./pane.ts";
 import { HOUR_MS, MINUTE_MS, type CadenceMs, type PaneSizeMs, type TimeSpan, type WindowName } from "../protocol/windows.ts";
 import type { StateColumn } from "./aggregates/state-column.ts";
@@ -43,7 +43,7 @@ export interface BucketRow {
 }
 
 /** Many metrics have the same series, and a host many metrics. Bounded; nothing but speed depends on it. */
-const seriesIds = new Interner(4_096, TEXTS.utf8);
+const seriesIds = new Interner(4_096);
 
 /** Names of series that others have driven out of this thread's cache. */
 export function seriesIdsEvicted(): number {

@@ -1,14 +1,15 @@
 /**
- * The columns that the plain reader fills. What nobody said to want beforehand (the decoded events, other fields) the reference
+ * The columns that the plain reader fills: all that is flat lies in one piece of memory, in the order of `wasm/read-columns.ts`, and
+ * is copied in one go from there. What nobody said to want beforehand (the decoded events, other fields) the reference
  * reads when somebody asks, from the frame's bytes, which must stay as they are for so long.
  */
 import { assert } from "./assert.ts";
-import { ColumnsPool } from "./columns-pool.ts";
+import type { ColumnsPool } from "./columns-pool.ts";
 import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
 import { FieldColumn, UNKNOWN } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
-import { noFrame, type FrameBytes } from "./interner.ts";
+import { isAscii, noFrame, textOf, type FrameBytes } from "./interner.ts";
 import { sliceEvent } from "./msgpack-slices.ts";
 import { FrameShapes, plainListOfOne } from "./plain-slicer.ts";
 import { TextColumn } from "./text-column.ts";
@@ -19,10 +20,11 @@ const NUMBER_BYTES_PER_ROW = 8 + 4 + 4 + 4 + 2 + 1;
 /** The columns that every frame has kinds for, in front of the wanted ones; the first two have hashes. */
 const SESSION_COLUMN = 0;
 const USER_COLUMN = 1;
-export const TYPE_COLUMN = 2;
-export const FIRST_WANTED_COLUMN = 3;
+const TYPE_COLUMN = 2;
+const FIRST_WANTED_COLUMN = 3;
 const NO_COLUMN = -1;
 const HASH_BYTES_PER_ROW = 2 * 8;
+const VIEW_WORDS_MIN = 128;
 
 export class PlainColumns implements EventColumns {
   readonly count: number;
@@ -46,6 +48,8 @@ export class PlainColumns implements EventColumns {
   readonly kinds: Int32Array;
   readonly hashes: Uint32Array;
   readonly numbers: Float64Array;
+  /** All of these numbers. */
+  readonly #flat: Int32Array;
   #request: ReadRequest;
   frame: FrameBytes;
   readonly #pool: ColumnsPool;
@@ -73,10 +77,11 @@ export class PlainColumns implements EventColumns {
     this.#columnOf = columnOf;
     this.#pool = pool;
     this.count = count;
-    // One piece of memory for all numbers of the frame; zeros, so that every row is ACCEPTED.
     const wanted = columnOf.size;
     const kinds = count * (FIRST_WANTED_COLUMN + wanted);
-    const memory = new ArrayBuffer(count * (NUMBER_BYTES_PER_ROW + HASH_BYTES_PER_ROW + 8 * wanted) + 4 * kinds);
+    const bytes = count * (NUMBER_BYTES_PER_ROW + HASH_BYTES_PER_ROW + 8 * wanted) + 4 * kinds;
+    const memory = new ArrayBuffer((bytes + 3) & ~3);
+    this.#flat = new Int32Array(memory);
     let at = 0;
     const take = (bytes: number): number => (at += bytes) - bytes;
     this.eventTimesMs = new Float64Array(memory, take(8 * count), count);
@@ -109,16 +114,30 @@ export class PlainColumns implements EventColumns {
     return spare;
   }
 
-  /** What every row gets anyway is left as it is. */
   #reopen(request: ReadRequest, frame: FrameBytes): void {
     this.#isSpare = false;
     this.#request = request;
     this.frame = frame;
     this.eventIds = new TextColumn(frame.bytes, frame.view, this.eventIds.starts, this.eventIds.lengths);
-    this.kinds.fill(UNKNOWN);
-    this.verdicts.fill(ACCEPTED);
-    this.userIds.fill(undefined);
-    for (const values of this.wanted) values.fill(undefined);
+  }
+
+  /**
+   * Takes the columns of the frame from the reader's memory, where they begin at `columnsAt`, and where those of values begin at
+   * `firstCell` as cells: the number of one of `values`, or -1 - the place of a text in the frame.
+   */
+  take(memory: Int32Array, columnsAt: number, firstCell: number, values: readonly FieldValue[]): void {
+    const flat = this.#flat;
+    // A view costs more than to copy the words of few rows.
+    if (flat.length > VIEW_WORDS_MIN) flat.set(memory.subarray(columnsAt, columnsAt + flat.length));
+    else for (let word = 0; word < flat.length; word++) flat[word] = memory[columnsAt + word] ?? 0;
+    const { count, frame } = this;
+    takeValues(this.sessionIds as FieldValue[], memory, firstCell + SESSION_COLUMN * count, values, frame);
+    takeValues(this.userIds as FieldValue[], memory, firstCell + USER_COLUMN * count, values, frame);
+    takeValues(this.eventTypes as FieldValue[], memory, firstCell + TYPE_COLUMN * count, values, frame);
+    let at = firstCell + FIRST_WANTED_COLUMN * count;
+    for (let column = 0; column < this.wanted.length; column++, at += count) {
+      takeValues(this.wanted[column] ?? [], memory, at, values, frame);
+    }
   }
 
   release(): void {
@@ -283,8 +302,31 @@ const noRequest: ReadRequest = {
   partitionCount: 1,
 };
 
-/** Of no frame; never filled. */
-export const noColumns = PlainColumns.of(noRequest, noFrame, 0, new Map(), new ColumnsPool());
+function takeValues(
+  column: FieldValue[],
+  cells: Int32Array,
+  firstCell: number,
+  values: readonly FieldValue[],
+  frame: FrameBytes,
+): void {
+  for (let row = 0; row < column.length; row++) {
+    const cell = cells[firstCell + row] ?? 0;
+    column[row] = cell >= 0 ? values[cell] : textBehind(frame, -1 - cell);
+  }
+}
+
+/** The text whose head is at `at`, well-formed, within the frame. */
+function textBehind({ bytes, view }: FrameBytes, at: number): string {
+  const token = bytes[at] ?? 0;
+  let length = token - 0xa0;
+  let from = at + 1;
+  if (token === 0xd9) length = bytes[from++] ?? 0;
+  else if (token === 0xda) {
+    length = view.getUint16(from);
+    from += 2;
+  }
+  return textOf(bytes, from, from + length, isAscii({ bytes, view }, from, length));
+}
 
 /**
  * Where a msgpack text with the bytes `text[start .. start + length]` stands first in `bytes[from .. to]`; -1: nowhere. Looking at

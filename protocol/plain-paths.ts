@@ -1,17 +1,12 @@
 /**
  * What the plain reader does at each place of an event: a tree of the fields that the event schema names and of the paths that
- * somebody wants as columns. A record shape met at a node is compiled into a plan, the node of each of its fields in order;
- * plans live as long as the shape, so that frames of the same producers compile nothing.
- *
- * All places that nobody names share one node.
+ * somebody wants as columns, written out as `wasm/read-tree.ts` reads it. All places that nobody names share one node.
  */
 import { assert } from "./assert.ts";
 import { eventFields, type EventField } from "./event-fields.ts";
-import type { FrameBytes } from "./interner.ts";
-import { forEachKey, type RecordKeys, type RecordPlan } from "./plain-shapes.ts";
 
 /** What a value must be for its event to be plain. */
-export const ROLE = {
+const ROLE = {
   any: 0,
   element: 1,
   text: 2,
@@ -28,83 +23,53 @@ export const ROLE = {
   /** One without a reader of its own. */
   id: 12,
 } as const;
-export type Role = (typeof ROLE)[keyof typeof ROLE];
+type Role = (typeof ROLE)[keyof typeof ROLE];
 
 /** Bits of a mask that stays a small integer. */
 const CHILDREN_MAX = 30;
 const BUCKETS = 64;
+const NODE_BYTES = 128;
+const NAME_AT = 24;
+const NAME_BYTES_MAX = NODE_BYTES - NAME_AT;
+const BUCKETS_BYTES = 2 * BUCKETS;
+const NO_CHILDREN = 0xff;
 
-export class PathNode {
+/** Paths beyond these bounds have no columns: they are read from the decoded event when somebody asks. */
+const NODES_MAX = 1_024;
+export const INNER_NODES_MAX = 64;
+export const COLUMNS_MAX = 255;
+export const TREE_BYTES_MAX = NODES_MAX * NODE_BYTES + INNER_NODES_MAX * BUCKETS_BYTES;
+
+class PathNode {
   readonly role: Role;
   readonly name: Uint8Array;
   /** Which bit says that the parent has it. */
   readonly bit: number;
   /** The column that takes the value, or -1. */
   column = -1;
-  /** A text of up to 31 bytes with this token or a higher one can be passed over; 0xc0: with none. */
-  shortTextFrom: number;
-  childCount = 0;
   requiredMask = 0;
-  /** By the number of the shape. */
-  readonly plans: (RecordPlan | undefined)[] = [];
-  readonly #children = new Map<string, PathNode>();
-  readonly #buckets: (PathNode | undefined)[] = new Array<PathNode | undefined>(BUCKETS).fill(undefined);
-  #nextInBucket: PathNode | undefined;
-  /** The whole words of the name, and its last four bytes. */
-  readonly #words: Int32Array;
-  readonly #lastWord: number;
+  readonly children = new Map<string, PathNode>();
 
   constructor(role: Role, name = "", bit = 0) {
     this.role = role;
     this.name = encoder.encode(name);
     this.bit = bit;
-    this.shortTextFrom = shortTextFromOf(role);
-    const view = new DataView(this.name.buffer, this.name.byteOffset, this.name.length);
-    this.#words = new Int32Array(this.name.length >> 2);
-    for (let word = 0; word < this.#words.length; word++) this.#words[word] = view.getInt32(word * 4, true);
-    this.#lastWord = this.name.length < 4 ? 0 : view.getInt32(this.name.length - 4, true);
-  }
-
-  /** The value is to be put into a column. */
-  want(column: number): void {
-    this.column = column;
-    this.shortTextFrom = NO_SHORT_TEXT;
-  }
-
-  child(name: string): PathNode | undefined {
-    return this.#children.get(name);
   }
 
   /** undefined: there is no bit left for it. */
   add(name: string, role: Role, isRequired = false): PathNode | undefined {
-    const known = this.#children.get(name);
-    if (known !== undefined || this.childCount === CHILDREN_MAX) return known;
-    const node = new PathNode(role, name, 1 << this.childCount++);
+    const known = this.children.get(name);
+    if (known !== undefined || this.children.size === CHILDREN_MAX) return known;
+    const node = new PathNode(role, name, 1 << this.children.size);
     if (isRequired) this.requiredMask |= node.bit;
-    this.#children.set(name, node);
-    const bucket = bucketOf(node.name, 0, node.name.length);
-    node.#nextInBucket = this.#buckets[bucket];
-    this.#buckets[bucket] = node;
+    this.children.set(name, node);
     return node;
   }
 
-  /** The child whose name these bytes are. */
-  find(frame: FrameBytes, from: number, length: number): PathNode | undefined {
-    let node = this.#buckets[bucketOf(frame.bytes, from, length)];
-    while (node !== undefined && !node.#isName(frame, from, length)) node = node.#nextInBucket;
-    return node;
-  }
-
-  #isName({ bytes, view }: FrameBytes, from: number, length: number): boolean {
-    const { name } = this;
-    if (name.length !== length) return false;
-    if (length < 4) {
-      for (let index = 0; index < length; index++) if (name[index] !== bytes[from + index]) return false;
-      return true;
-    }
-    const words = this.#words;
-    for (let word = 0; word < words.length; word++) if (view.getInt32(from + word * 4, true) !== words[word]) return false;
-    return view.getInt32(from + length - 4, true) === this.#lastWord;
+  /** A text of up to 31 bytes with this token or a higher one can be passed over; 0xc0: with none. */
+  get shortTextFrom(): number {
+    if (this.column < 0 && this.role <= ROLE.optionalText) return EMPTY_TEXT;
+    return this.column < 0 && this.role === ROLE.label ? EMPTY_TEXT + 1 : NO_SHORT_TEXT;
   }
 }
 
@@ -113,41 +78,35 @@ const encoder = new TextEncoder();
 const EMPTY_TEXT = 0xa0;
 const NO_SHORT_TEXT = 0xc0;
 
-function shortTextFromOf(role: Role): number {
-  if (role <= ROLE.optionalText) return EMPTY_TEXT;
-  return role === ROLE.label ? EMPTY_TEXT + 1 : NO_SHORT_TEXT;
-}
-
-function bucketOf(bytes: Uint8Array, from: number, length: number): number {
-  if (length === 0) return 0;
-  return (length * 5 + (bytes[from] ?? 0) * 3 + (bytes[from + length - 1] ?? 0)) % BUCKETS;
-}
-
 /** Columns that every frame has under another name. */
 const always: ReadonlySet<string> = new Set(["eventId", "sessionId", "userId", "eventType", "timestamp"]);
 const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
 
 /** The tree for one list of wanted paths. */
 export class PathTree {
-  readonly root: PathNode;
-  readonly unwanted: PathNode;
   /** The column of each path that is filled while reading. */
   readonly columns = new Map<string, number>();
+  /** As it lies in the memory of the reader. */
+  readonly image: Uint8Array;
+  readonly #root = eventNode();
 
-  constructor(wanted: readonly string[], unwanted: PathNode) {
-    this.unwanted = unwanted;
-    this.root = eventNode();
+  constructor(wanted: readonly string[]) {
     for (const path of wanted) this.#want(path);
+    this.image = imageOf([this.#root, new PathNode(ROLE.any), new PathNode(ROLE.element)]);
   }
 
   #want(path: string): void {
     const parts = path.split(".");
     // What is left out here is read from the decoded event, so it may be left out for simplicity.
     if (always.has(path) || this.columns.has(path) || !PRINTABLE_ASCII.test(path) || parts.includes("__proto__")) return;
-    let node: PathNode | undefined = this.root;
+    if (this.columns.size === COLUMNS_MAX || parts.some((part) => part.length > NAME_BYTES_MAX)) return;
+    const nodes = nodesUnder([this.#root]);
+    const inner = nodes.filter(({ children }) => children.size > 0);
+    if (nodes.length + parts.length + 2 > NODES_MAX || inner.length + parts.length > INNER_NODES_MAX) return;
+    let node: PathNode | undefined = this.#root;
     for (const part of parts) node = node?.add(part, ROLE.any);
     if (node === undefined) return;
-    node.want(this.columns.size);
+    node.column = this.columns.size;
     this.columns.set(path, node.column);
   }
 }
@@ -189,49 +148,60 @@ function roleOf({ kind, isRequired }: EventField): Role {
   }
 }
 
-/** The plan of a shape at a node: compiled at the first meeting. */
-export function planAt(node: PathNode, keys: RecordKeys, unwanted: PathNode): RecordPlan {
-  const known = node.plans[keys.number];
-  return known !== undefined && known.keys === keys ? known : compile(node, keys, unwanted);
+/** These, then all below them. */
+function nodesUnder(tops: readonly PathNode[]): PathNode[] {
+  const nodes = [...tops];
+  // It grows while it is walked.
+  for (const node of nodes) nodes.push(...node.children.values());
+  return nodes;
 }
 
-/** Apart: a function whose variables are used in a closure takes memory at each call, also where it does not come to the closure. */
-function compile(node: PathNode, keys: RecordKeys, unwanted: PathNode): RecordPlan {
-  let seen = 0;
-  const fields = new Array<PathNode>(keys.count).fill(unwanted);
-  const shortTextFrom = new Uint8Array(keys.count).fill(unwanted.shortTextFrom);
-  if (node.childCount > 0) {
-    forEachKey(keys.definition, (from, length, index) => {
-      const child = node.find(keys.definition, from, length);
-      if (child === undefined) return;
-      seen |= child.bit;
-      fields[index] = child;
-      shortTextFrom[index] = child.shortTextFrom;
-    });
-  }
-  const isComplete = (seen & node.requiredMask) === node.requiredMask;
-  const plan = { keys, fields, shortTextFrom, keyBytes: keys.keyBytes, isComplete };
-  if (keys.number >= 0) node.plans[keys.number] = plan;
-  return plan;
+/** The nodes, then the buckets of those with children. */
+function imageOf(tops: readonly PathNode[]): Uint8Array {
+  const nodes = nodesUnder(tops);
+  const inner = nodes.filter(({ children }) => children.size > 0);
+  const indexOf = new Map(nodes.map((node, index) => [node, index]));
+  const image = new Uint8Array(nodes.length * NODE_BYTES + inner.length * BUCKETS_BYTES);
+  const view = new DataView(image.buffer);
+  nodes.forEach((node, index) => {
+    const at = index * NODE_BYTES;
+    const innerAt = inner.indexOf(node);
+    view.setUint8(at, node.role);
+    view.setUint8(at + 1, node.shortTextFrom);
+    view.setUint8(at + 2, innerAt < 0 ? NO_CHILDREN : innerAt);
+    view.setUint8(at + 3, node.name.length);
+    view.setInt32(at + 4, node.column, true);
+    view.setInt32(at + 8, node.bit, true);
+    view.setInt32(at + 12, node.requiredMask, true);
+    image.set(node.name, at + NAME_AT);
+    if (innerAt < 0) return;
+    const bucketsAt = nodes.length * NODE_BYTES + innerAt * BUCKETS_BYTES;
+    view.setUint32(at + 16, bucketsAt, true);
+    for (const child of node.children.values()) {
+      const childIndex = indexOf.get(child) ?? 0;
+      const bucketAt = bucketsAt + 2 * bucketOf(child.name);
+      view.setUint16(childIndex * NODE_BYTES + 20, view.getUint16(bucketAt, true), true);
+      view.setUint16(bucketAt, childIndex, true);
+    }
+  });
+  return image;
 }
 
-/** Trees by the list that they were made for. It goes with a registry of shapes, whose numbers its plans are filed under. */
-export class PlanCache {
-  readonly unwanted = new PathNode(ROLE.any);
-  readonly element = new PathNode(ROLE.element);
+function bucketOf(name: Uint8Array): number {
+  const { length } = name;
+  return length === 0 ? 0 : (length * 5 + (name[0] ?? 0) * 3 + (name[length - 1] ?? 0)) % BUCKETS;
+}
+
+/** Trees by the list that they were made for. */
+export class PathTrees {
   readonly #trees = new WeakMap<readonly string[], PathTree>();
-  #lastWanted: readonly string[] | undefined;
-  #lastTree: PathTree | undefined;
 
   treeOf(wanted: readonly string[]): PathTree {
-    if (wanted === this.#lastWanted && this.#lastTree !== undefined) return this.#lastTree;
     let tree = this.#trees.get(wanted);
     if (tree === undefined) {
-      tree = new PathTree(wanted, this.unwanted);
+      tree = new PathTree(wanted);
       this.#trees.set(wanted, tree);
     }
-    this.#lastWanted = wanted;
-    this.#lastTree = tree;
     return tree;
   }
 }

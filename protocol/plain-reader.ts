@@ -1,32 +1,31 @@
 /**
- * The fast way from a msgpack frame's bytes to columns: one pass, no object per event. It reads an event only when it is plain,
- * which is to say surely valid and without anything unusual; at the first byte of which it is not sure it gives up, and the
- * reference (`event-reader.ts`) decides: on the event alone where such are few (`odd-rows.ts`), else on the frame. So it never
- * refuses an event itself, and what it gives equals what the reference gives (a property test holds it to that).
+ * The fast way from a msgpack frame's bytes to columns: one pass, no object per event, by WebAssembly (`wasm/read-frame.ts`). It
+ * reads an event only when it is plain, which is to say surely valid and without anything unusual; at the first byte of which it
+ * is not sure it gives up, and the reference (`event-reader.ts`) decides: on the event alone where such are few (`odd-rows.ts`),
+ * else on the frame. So it never refuses an event itself, and what it gives equals what the reference gives (a property test holds
+ * it to that). It takes half of what reading cost in JavaScript (`npm run bench -- path`; docs/decisions/0025).
  *
  * Plain are: maps and inline records with text keys; ASCII ids; well-formed texts where somebody wants them; exact numbers,
- * booleans, nil, lists; all well inside of the limits. Partition hosts, recovery and the warehouse writer call it.
+ * booleans, nil, lists; all well inside of the limits. Partition hosts, recovery and the warehouse writer call it, each by the one
+ * reader of its thread.
  *
- * Inside, a method that reads something gives the position behind it, or GIVE_UP. A position may pass the end of the bytes
- * only where nothing is read any more but tokens: the frame's last position is compared with its length.
+ *   frame -> the program's memory -> flat columns there -> copied out in one piece; strings by the numbers of values
+ *
+ * Strings are made here, one for each text that is new to the program's tables; `values` holds them by their numbers.
  */
+import { assert } from "./assert.ts";
+import { ColumnsPool } from "./columns-pool.ts";
 import { FRAME_FORMATS, type EventColumns } from "./event-columns.ts";
 import { readEvents, type ReadRequest } from "./event-reader.ts";
-import { NUMBER } from "./field-column.ts";
 import type { FieldValue } from "./field-path.ts";
-import { ColumnsPool } from "./columns-pool.ts";
-import { hashOf, Interner, isAscii, PLACE_WORDS, TEXTS } from "./interner.ts";
+import { frameBytesOf, noFrame, textOf } from "./interner.ts";
 import { limits } from "./limits.ts";
 import { areFewOdd, readOddRow, type OddRow } from "./odd-rows.ts";
-import { FIRST_WANTED_COLUMN, noColumns, PlainColumns, TYPE_COLUMN } from "./plain-columns.ts";
-import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, numberAt, PlainCursor, scalarSize } from "./plain-cursor.ts";
-import { PendingIdentities, ROWS_AT_ONCE } from "./plain-identities.ts";
-import { walkPlainEvent } from "./plain-slicer.ts";
-import { planAt, PlanCache, ROLE, type PathNode, type PathTree } from "./plain-paths.ts";
-import { SessionHash } from "./plain-session-hash.ts";
-import { keyNamed } from "./plain-shapes.ts";
-import { readTimestamp, timestampRead } from "./plain-timestamp.ts";
-import { areTextNumbersSpent, beginTextGeneration } from "./text-numbers.ts";
+import { plainTextTime } from "./plain-times.ts";
+import { PlainColumns } from "./plain-columns.ts";
+import { COLUMNS_MAX, INNER_NODES_MAX, PathTrees, TREE_BYTES_MAX, type PathTree } from "./plain-paths.ts";
+import { FrameShapes, walkPlainEvent } from "./plain-slicer.ts";
+import { areTextNumbersSpent, beginTextGeneration, endOfTextNumbers, nextTextNumber, takeTextNumbers } from "./text-numbers.ts";
 import { timestampVerdict } from "./timestamp.ts";
 import { ACCEPTED } from "./verdicts.ts";
 
@@ -38,439 +37,281 @@ export interface PlainRequest extends ReadRequest {
   readonly wanted: readonly string[];
 }
 
-/** What the bounded caches of this thread's reader have let go since its start. It costs speed only: it is made or read anew. */
+/** What the bounded tables of a reader have let go since its start. It costs speed only: it is made anew. */
 export interface ReaderEvictions {
   /** Texts of dimensions and the like, and ids of sessions and users, that others have driven out. */
   readonly texts: number;
   readonly ids: number;
-  /** Shapes of records, likewise. */
-  readonly shapes: number;
 }
 
-export function readerEvictions(): ReaderEvictions {
-  return reader.evictions;
+interface Exported {
+  readonly value: number;
 }
 
-/** The columns of a frame, by the fast way if it can be. Throws what `readEvents` throws. */
-export function readFrame(request: PlainRequest): EventColumns {
-  return readPlainFrame(request) ?? readEvents(request);
+/** What `wasm/read-frame.ts` exports; addresses are in bytes. */
+export interface ReadProgram {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  // The same as bounds here.
+  readonly eventsMax: Exported;
+  readonly identifierBytesMax: Exported;
+  readonly depthMax: Exported;
+  readonly keysMax: Exported;
+  readonly columnsMax: Exported;
+  readonly innerNodesMax: Exported;
+  readonly treeBytesMax: Exported;
+  readonly valuesMax: Exported;
+  // What is written before a frame is read.
+  readonly tenant: Exported;
+  readonly tenantBytesMax: Exported;
+  readonly treeAt: Exported;
+  readonly frameAt: Exported;
+  setTenant(bytes: number): void;
+  hasRoomFor(bytes: number): number;
+  forgetTexts(): void;
+  // The reading.
+  read(
+    bytes: number,
+    columns: number,
+    partitions: number,
+    earliestMs: number,
+    latestMs: number,
+    firstNumber: number,
+    endOfNumbers: number,
+  ): number;
+  resume(at: number): number;
+  takeDefinition(at: number): number;
+  // What was read, see ANSWER.
+  readonly answerAt: Exported;
+  readonly definitionsAt: Exported;
+  readonly newTextsAt: Exported;
+  readonly textsEvicted: Exported;
+  readonly idsEvicted: Exported;
 }
 
-/** undefined: something in the frame is not plain. Throws nothing. `bytes` must stay as they are while the columns are used. */
-export function readPlainFrame(request: PlainRequest): EventColumns | undefined {
-  if (request.format !== FRAME_FORMATS.msgpack || request.bytes.length === 0) return undefined;
-  try {
-    return reader.read(request);
-  } finally {
-    reader.release();
-  }
-}
+/** What reading comes to: the event at `oddAt` is not plain. */
+const ODD = 2;
+const DONE = 1;
 
-/** Bytes of JSON that one byte of msgpack (or of a key in a record's definition) makes at most: `\u001f`, or `false,`. */
-const JSON_BYTES_PER_BYTE_MAX = 6;
-const VALUE_BYTES_MAX = Math.floor(limits.propertiesBytesMax / JSON_BYTES_PER_BYTE_MAX);
-/** A broken byte is decoded to U+FFFD, three bytes: labels up to this length are short enough whatever is in them. */
-const LABEL_BYTES_SURELY_SHORT = Math.floor(limits.identifierBytesMax / 3);
+/** Words of what has come of a reading. */
+const ANSWER = {
+  rows: 0,
+  row: 1,
+  oddAt: 2,
+  columnsAt: 3,
+  cellsAt: 4,
+  definitions: 5,
+  newTexts: 6,
+  unusualTimes: 7,
+  numbersEnd: 8,
+} as const;
 
-const DICTIONARY_TEXTS = 8_192;
-const IDENTITY_TEXTS = 65_536;
+/** Values that are no texts, by their numbers, and the empty text. */
+const simpleValues: readonly FieldValue[] = [undefined, null, false, true, ""];
+const NEW_TEXT_WORDS = 3;
+const LENGTH_MASK = 0x7fff_ffff;
 
-const noTree = new PlanCache().treeOf([]);
+const encoder = new TextEncoder();
 
-class PlainReader extends PlainCursor {
-  readonly #plans = new PlanCache();
-  #dictionary = newDictionary();
-  #identities = newIdentities();
-  /** By the dictionaries of before. */
-  #evicted = { texts: 0, ids: 0 };
-  readonly #sessionHash = new SessionHash();
-  readonly #sessions = new PendingIdentities();
-  readonly #users = new PendingIdentities();
-  readonly #odd: OddRow[] = [];
+export class FrameReader {
+  readonly #program: ReadProgram;
+  readonly #trees = new PathTrees();
   readonly #pool = new ColumnsPool();
+  /** Of the texts in the program's tables, and of those that it let go lately, by their numbers. */
+  readonly #values: FieldValue[];
+  readonly #frameAt: number;
+  readonly #treeAt: number;
+  /** Places in `#words`. */
+  readonly #answerAt: number;
+  readonly #definitionsAt: number;
+  readonly #newTextsAt: number;
+  /** Frames up to this size have room. */
+  #roomBytes = -1;
+  /** Views of the memory, which end when it grows. */
+  #bytes = new Uint8Array(0);
+  #words = new Int32Array(0);
+  #tenant: string | undefined;
+  #tree: PathTree | undefined;
 
-  // The frame that is being read.
-  #request: PlainRequest | undefined;
-  #ingestTimeMs = 0;
-  #partitionCount = 1;
-  /** -1: the count is not a power of two. */
-  #partitionMask = 0;
-  #tree: PathTree = noTree;
-  #columns = noColumns;
-  #ids = noColumns.eventIds;
-  #wanted: FieldValue[][] = [];
-  #kinds = noColumns.kinds;
+  // Of the frame that is being read.
+  #frame = noFrame;
+  #definitions: number[] = [];
+  #shapes: FrameShapes | undefined;
+  readonly #odd: OddRow[] = [];
 
-  // Totals over one field of an event, as in `plain-values.ts`.
-  #keyCount = 0;
-  #keyBytes = 0;
-
-  read(request: PlainRequest): EventColumns | undefined {
-    const { bytes, tenant, wanted, ingestTimeMs, partitionCount } = request;
-    if (areTextNumbersSpent()) {
-      beginTextGeneration();
-      this.#evicted = this.evictions;
-      this.#dictionary = newDictionary();
-      this.#identities = newIdentities();
-    }
-    this.open(bytes);
-    this.#request = request;
-    this.#ingestTimeMs = ingestTimeMs;
-    this.#partitionCount = partitionCount;
-    this.#partitionMask = (partitionCount & (partitionCount - 1)) === 0 ? partitionCount - 1 : -1;
-    this.#tree = this.#plans.treeOf(wanted);
-    this.#sessionHash.setTenant(tenant);
-    const isRead = this.#container() === this.end && this.#columns !== noColumns;
-    if (isRead) this.#columns.definitions = this.definitions;
-    if (isRead && this.#readOddRows(request)) return this.#columns;
-    if (this.#columns !== noColumns) this.#columns.release();
-    return undefined;
-  }
-
-  #readOddRows(request: PlainRequest): boolean {
-    return this.#odd.every(({ row, start, end }) => {
-      const alone = readOddRow(request, this.frame, this.#columns.shapes(this.definitions), start);
-      return alone !== undefined && this.#columns.takeRow(row, alone, start, end);
-    });
+  constructor(program: ReadProgram) {
+    assert(
+      program.eventsMax.value === limits.frameEventsMax &&
+        program.identifierBytesMax.value === limits.identifierBytesMax &&
+        program.depthMax.value === limits.propertiesDepthMax &&
+        program.keysMax.value === limits.propertiesKeysMax,
+      "the program has the bounds of the limits",
+    );
+    assert(
+      program.columnsMax.value === COLUMNS_MAX &&
+        program.innerNodesMax.value === INNER_NODES_MAX &&
+        program.treeBytesMax.value >= TREE_BYTES_MAX,
+      "the program has room for every tree",
+    );
+    this.#program = program;
+    this.#frameAt = program.frameAt.value;
+    this.#treeAt = program.treeAt.value;
+    this.#answerAt = program.answerAt.value >> 2;
+    this.#definitionsAt = program.definitionsAt.value >> 2;
+    this.#newTextsAt = program.newTextsAt.value >> 2;
+    this.#values = new Array<FieldValue>(program.valuesMax.value).fill(undefined);
+    simpleValues.forEach((value, number) => (this.#values[number] = value));
   }
 
   get evictions(): ReaderEvictions {
-    const texts = this.#evicted.texts + this.#dictionary.evicted;
-    return { texts, ids: this.#evicted.ids + this.#identities.evicted, shapes: this.registry.evicted };
+    return { texts: this.#program.textsEvicted.value >>> 0, ids: this.#program.idsEvicted.value >>> 0 };
   }
 
-  /** Keeps nothing of the frame. */
-  release(): void {
-    this.close();
-    this.#request = undefined;
-    this.#columns = noColumns;
-    this.#ids = noColumns.eventIds;
-    this.#wanted = noColumns.wanted;
-    this.#kinds = noColumns.kinds;
-    this.#odd.length = 0;
+  /** The columns of a frame, by the fast way if it can be. Throws what `readEvents` throws. */
+  read(request: PlainRequest): EventColumns {
+    return this.readPlain(request) ?? readEvents(request);
   }
 
-  #container(): number {
-    const token = this.bytes[0] ?? NO_TOKEN;
-    if (isListToken(token)) return this.#events(0);
-    const start = this.headAt(0, token);
-    if (start < 0) return GIVE_UP;
-    const { keys } = this;
-    const eventsAt = keys === undefined ? -1 : keyNamed(keys, eventsKey);
-    let at = start;
-    for (let left = this.length, index = 0; left > 0 && at >= 0; left--, index++) {
-      let isEvents = index === eventsAt;
-      if (keys === undefined) {
-        at = this.keyAt(at);
-        if (at < 0) return GIVE_UP;
-        isEvents = this.#isEvents();
-      }
-      at = isEvents ? this.#events(at) : this.#fieldValue(at, this.#tree.unwanted, 0);
+  /** undefined: something in the frame is not plain. Throws nothing. `bytes` must stay as they are while the columns are used. */
+  readPlain(request: PlainRequest): EventColumns | undefined {
+    if (request.format !== FRAME_FORMATS.msgpack || !this.#hasRoomFor(request.bytes.length)) return undefined;
+    if (areTextNumbersSpent()) {
+      beginTextGeneration();
+      this.#program.forgetTexts();
     }
-    return at;
+    if (request.tenant !== this.#tenant && !this.#setTenant(request.tenant)) return undefined;
+    const tree = this.#trees.treeOf(request.wanted);
+    this.#frame = frameBytesOf(request.bytes);
+    try {
+      return this.#read(request, tree) ? this.#columns(request, tree) : undefined;
+    } finally {
+      this.#frame = noFrame;
+      this.#definitions = [];
+      this.#shapes = undefined;
+      this.#odd.length = 0;
+    }
   }
 
-  /** Whether the key that `keyAt` found is `events`. */
-  #isEvents(): boolean {
-    if (this.length !== eventsKey.length) return false;
-    for (let index = 0; index < eventsKey.length; index++) if (this.bytes[this.from + index] !== eventsKey[index]) return false;
+  #hasRoomFor(bytes: number): boolean {
+    if (bytes <= this.#roomBytes) return true;
+    if (this.#program.hasRoomFor(bytes) === 0) return false;
+    this.#roomBytes = bytes;
+    this.#view();
     return true;
   }
 
-  #events(listAt: number): number {
-    const token = this.bytes[listAt] ?? NO_TOKEN;
-    if (!isListToken(token) || this.#columns !== noColumns || this.#request === undefined) return GIVE_UP;
-    let at = this.listHeadAt(listAt, token);
-    const count = this.length;
-    if (count > limits.frameEventsMax || count > this.end - at) return GIVE_UP;
-    this.#columns = PlainColumns.of(this.#request, this.frame, count, this.#tree.columns, this.#pool);
-    this.#wanted = this.#columns.wanted;
-    this.#kinds = this.#columns.kinds;
-    this.#ids = this.#columns.eventIds;
-    const { starts } = this.#columns;
-    this.#sessions.clear();
-    this.#users.clear();
-    for (let first = 0; first < count && at >= 0; first += ROWS_AT_ONCE) {
-      const end = Math.min(count, first + ROWS_AT_ONCE);
-      for (let row = first; row < end && at >= 0; row++) {
-        const definitionsBefore = this.definitions.length;
-        const next = this.#event(at, row);
-        starts[row] = at;
-        at = next >= 0 ? next : this.#oddEvent(at, row, count, definitionsBefore);
-      }
-      if (at >= 0 && !this.#resolve(first, end)) return GIVE_UP;
+  #answer(word: (typeof ANSWER)[keyof typeof ANSWER]): number {
+    return this.#words[this.#answerAt + word] ?? 0;
+  }
+
+  #view(): void {
+    const { buffer } = this.#program.memory;
+    this.#bytes = new Uint8Array(buffer);
+    this.#words = new Int32Array(buffer);
+  }
+
+  #setTenant(tenant: string): boolean {
+    const { tenant: at, tenantBytesMax } = this.#program;
+    const key = encoder.encode(`${tenant}\0`);
+    if (key.length > tenantBytesMax.value) return false;
+    this.#bytes.set(key, at.value);
+    this.#program.setTenant(key.length);
+    this.#tenant = tenant;
+    return true;
+  }
+
+  /** Whether all of the frame was read; odd events are passed. */
+  #read({ bytes, ingestTimeMs, partitionCount }: ReadRequest, tree: PathTree): boolean {
+    const program = this.#program;
+    if (tree !== this.#tree) {
+      this.#bytes.set(tree.image, this.#treeAt);
+      this.#tree = tree;
     }
-    return at;
-  }
-
-  /** Passes an event that is not plain. */
-  #oddEvent(at: number, row: number, count: number, definitionsBefore: number): number {
-    this.definitions.length = definitionsBefore;
-    if (!areFewOdd(this.#odd.length + 1, count)) return GIVE_UP;
-    const event = walkPlainEvent(this.frame, this.#columns.shapes(this.definitions), at);
-    if (event === undefined) return GIVE_UP;
-    this.#odd.push({ row, start: at, end: event.end });
-    this.#sessions.forget(row);
-    this.#users.forget(row);
-    // What it defines holds for the events behind it.
-    const isTaken = event.definitions.every((from) => this.headAt(from, this.bytes[from] ?? NO_TOKEN) >= 0);
-    return isTaken ? event.end : GIVE_UP;
-  }
-
-  #resolve(first: number, end: number): boolean {
-    const columns = this.#columns;
-    const { sessionIds, userIds } = columns;
-    return (
-      this.#sessions.resolve(this.#identities, this.frame, first, end, sessionIds, columns.column("sessionId")) &&
-      this.#users.resolve(this.#identities, this.frame, first, end, userIds, columns.column("userId"))
+    this.#bytes.set(bytes, this.#frameAt);
+    let state = program.read(
+      bytes.length,
+      tree.columns.size,
+      partitionCount,
+      limits.timestampMsMin,
+      ingestTimeMs + limits.timestampAheadMsMax,
+      nextTextNumber(),
+      endOfTextNumbers(),
     );
+    // Opening the columns may have grown it; nothing later does.
+    if (this.#bytes.length === 0) this.#view();
+    while (state === ODD) state = this.#passOdd(this.#answer(ANSWER.oddAt), this.#answer(ANSWER.row));
+    takeTextNumbers(this.#answer(ANSWER.numbersEnd) >>> 0);
+    this.#makeNewTexts(bytes);
+    return state === DONE;
   }
 
-  #event(eventAt: number, row: number): number {
-    const { root, unwanted } = this.#tree;
-    let at = this.headAt(eventAt, this.bytes[eventAt] ?? NO_TOKEN);
-    if (at < 0) return GIVE_UP;
-    if (this.keys !== undefined) {
-      const { fields, shortTextFrom, isComplete } = planAt(root, this.keys, unwanted);
-      if (!isComplete) return GIVE_UP;
-      const bytes = this.bytes;
-      for (let index = 0; index < fields.length; index++) {
-        const token = bytes[at] ?? NO_TOKEN;
-        if (token < 0xc0 && token >= (shortTextFrom[index] ?? 0xc0)) at += token - 0x9f;
-        else at = this.#eventField(at, fields[index] ?? unwanted, row);
-        if (at < 0) return GIVE_UP;
-      }
-      return at;
-    }
-    let seen = 0;
-    for (let left = this.length; left > 0; left--) {
-      at = this.keyAt(at);
-      if (at < 0) return GIVE_UP;
-      const field = root.find(this.frame, this.from, this.length) ?? unwanted;
-      if ((seen & field.bit) !== 0) return GIVE_UP;
-      seen |= field.bit;
-      at = this.#eventField(at, field, row);
-      if (at < 0) return GIVE_UP;
-    }
-    return (seen & root.requiredMask) === root.requiredMask ? at : GIVE_UP;
+  /** Passes an event that is not plain, and goes on behind it. */
+  #passOdd(at: number, row: number): number {
+    const event = this.#noteOdd(at, row);
+    if (event === undefined) return 0;
+    // What it defines holds for the events behind it.
+    const isTaken = event.definitions.every((from) => this.#program.takeDefinition(from) !== 0);
+    return isTaken ? this.#program.resume(event.end) : 0;
   }
 
-  #eventField(at: number, field: PathNode, row: number): number {
-    switch (field.role) {
-      case ROLE.eventId:
-        return this.#eventId(at, row);
-      case ROLE.sessionId:
-        return this.#sessionId(at, row);
-      case ROLE.userId:
-        return this.#userId(at, row);
-      case ROLE.eventType:
-        return this.#eventType(at, row);
-      case ROLE.label:
-        return this.#label(at, field, row);
-      case ROLE.timestamp:
-        return this.#timestamp(at, row);
-      case ROLE.id:
-        // Nothing is known of it that would make it surely valid.
-        return GIVE_UP;
-      default:
-        return this.#fieldValue(at, field, row);
+  /** undefined: there are too many, or nobody knows where it ends. */
+  #noteOdd(start: number, row: number): ReturnType<typeof walkPlainEvent> {
+    if (!areFewOdd(this.#odd.length + 1, this.#answer(ANSWER.rows))) return undefined;
+    const event = walkPlainEvent(this.#frame, this.#shapesRead(), start);
+    if (event !== undefined) this.#odd.push({ row, start, end: event.end });
+    return event;
+  }
+
+  #takeDefinitions(): void {
+    const count = this.#answer(ANSWER.definitions);
+    for (let at = this.#definitions.length; at < count; at++) this.#definitions.push(this.#words[this.#definitionsAt + at] ?? 0);
+  }
+
+  #shapesRead(): FrameShapes {
+    this.#takeDefinitions();
+    this.#shapes ??= new FrameShapes();
+    this.#shapes.take(this.#frame.bytes, this.#definitions);
+    return this.#shapes;
+  }
+
+  #makeNewTexts(bytes: Uint8Array): void {
+    const words = this.#words;
+    const values = this.#values;
+    let at = this.#newTextsAt;
+    for (let left = this.#answer(ANSWER.newTexts); left > 0; left--, at += NEW_TEXT_WORDS) {
+      const from = words[at + 1] ?? 0;
+      const length = words[at + 2] ?? 0;
+      values[words[at] ?? 0] = textOf(bytes, from, from + (length & LENGTH_MASK), length < 0);
     }
   }
 
-  #eventId(idAt: number, row: number): number {
-    const next = this.textAt(idAt);
-    const length = this.length;
-    if (next < 0 || length === 0 || length > limits.identifierBytesMax) return GIVE_UP;
-    this.#ids.starts[row] = this.from;
-    this.#ids.lengths[row] = length;
-    return isAscii(this.frame, this.from, length) ? next : GIVE_UP;
+  #columns(request: PlainRequest, tree: PathTree): EventColumns | undefined {
+    this.#takeDefinitions();
+    const columns = PlainColumns.of(request, this.#frame, this.#answer(ANSWER.rows), tree.columns, this.#pool);
+    columns.take(this.#words, this.#answer(ANSWER.columnsAt) >> 2, this.#answer(ANSWER.cellsAt) >> 2, this.#values);
+    columns.definitions = this.#definitions;
+    if (this.#readUnusualTimes(request, columns) && this.#readOddRows(request, columns)) return columns;
+    columns.release();
+    return undefined;
   }
 
-  #sessionId(at: number, row: number): number {
-    const next = this.textAt(at);
-    const length = this.length;
-    if (next < 0 || length === 0 || length > limits.identifierBytesMax) return GIVE_UP;
-    const hash = this.#sessionHash.hash(this.frame, this.from, length);
-    this.#sessions.add(row, this.from, length, hash);
-    // The same for powers of two, without a division.
-    this.#columns.partitions[row] = this.#partitionMask >= 0 ? hash & this.#partitionMask : (hash >>> 0) % this.#partitionCount;
-    return next;
-  }
-
-  #userId(at: number, row: number): number {
-    if (this.bytes[at] === 0xd4) return this.undefinedAt(at);
-    const next = this.textAt(at);
-    const length = this.length;
-    if (next < 0 || length === 0 || length > limits.identifierBytesMax) return GIVE_UP;
-    this.#users.add(row, this.from, length, hashOf(this.frame, this.from, length));
-    return next;
-  }
-
-  #eventType(at: number, row: number): number {
-    const next = this.textAt(at);
-    if (next < 0 || this.length === 0 || this.length > limits.identifierBytesMax) return GIVE_UP;
-    const text = this.#dictionary.text(this.frame, this.from, this.length);
-    if (text === undefined) return GIVE_UP;
-    const columns = this.#columns;
-    columns.eventTypes[row] = text;
-    this.#kinds[TYPE_COLUMN * columns.count + row] = this.#dictionary.number;
-    return next;
-  }
-
-  #label(at: number, field: PathNode, row: number): number {
-    const next = this.textAt(at);
-    const length = this.length;
-    if (next < 0 || length === 0 || length > limits.identifierBytesMax) return GIVE_UP;
-    if (field.column < 0 && length <= LABEL_BYTES_SURELY_SHORT) return next;
-    return this.#keepText(field, row) ? next : GIVE_UP;
-  }
-
-  #timestamp(at: number, row: number): number {
-    const next = readTimestamp(this.frame, at);
-    const timeMs = timestampRead();
-    if (next < 0 || timestampVerdict(timeMs, this.#ingestTimeMs) !== ACCEPTED) return GIVE_UP;
-    this.#columns.eventTimesMs[row] = timeMs;
-    return next;
-  }
-
-  /** A field whose values must be plain: `properties`, `context` or an unknown one. */
-  #fieldValue(at: number, field: PathNode, row: number): number {
-    this.#keyCount = 0;
-    this.#keyBytes = 0;
-    const next = this.#value(at, field, row, 0);
-    return next - at + this.#keyBytes <= VALUE_BYTES_MAX ? next : GIVE_UP;
-  }
-
-  /** `depth`: levels of maps and lists around the value. */
-  #value(at: number, node: PathNode, row: number, depth: number): number {
-    const token = this.bytes[at] ?? NO_TOKEN;
-    if (token >= 0xa0 && token < 0xc0) {
-      const next = at + token - 0x9f;
-      if (node.role > ROLE.optionalText || next > this.end) return GIVE_UP;
-      if (node.column < 0) return next;
-      this.from = at + 1;
-      this.length = token - 0xa0;
-      return this.#keepText(node, row) ? next : GIVE_UP;
+  /** Times that the program has left to us. */
+  #readUnusualTimes({ ingestTimeMs }: ReadRequest, { eventTimesMs, starts }: PlainColumns): boolean {
+    if (this.#answer(ANSWER.unusualTimes) === 0) return true;
+    for (let row = 0; row < eventTimesMs.length; row++) {
+      const place = eventTimesMs[row] ?? 0;
+      if (place >= 0) continue;
+      const timeMs = plainTextTime(this.#frame, -1 - place);
+      const isGood = timestampVerdict(timeMs, ingestTimeMs) === ACCEPTED;
+      eventTimesMs[row] = isGood ? timeMs : 0;
+      if (!isGood && this.#noteOdd(starts[row] ?? 0, row) === undefined) return false;
     }
-    if (token < 0x40 || token >= 0xe0) return this.#number(at + 1, node, row, token < 0x40 ? token : token - 0x100);
-    if (token < 0x80 && this.shapes[token & 0x3f] === undefined) return this.#number(at + 1, node, row, token);
-    if (token < 0x90 || token === 0xde || token === 0xdf) return this.#map(at, token, node, row, depth + 1);
-    if (isListToken(token)) return this.#list(at, token, node, row, depth + 1);
-    if (token === 0xcb) return this.#double(at, node, row);
-    if (token >= 0xd9 && token <= 0xdb) return node.role > ROLE.optionalText ? GIVE_UP : this.#text(at, node, row);
-    if (token !== 0xd4) return this.#scalar(at, token, node, row);
-    if (this.bytes[at + 1] === EXTENSION_RECORD) return this.#map(at, token, node, row, depth + 1);
-    const isOptional = node.role === ROLE.any || node.role === ROLE.optionalText || node.role === ROLE.optionalMap;
-    return isOptional ? this.undefinedAt(at) : GIVE_UP;
-  }
-
-  #map(mapAt: number, token: number, node: PathNode, row: number, depth: number): number {
-    const { role } = node;
-    let at = depth > limits.propertiesDepthMax ? GIVE_UP : this.headAt(mapAt, token);
-    if (at < 0 || role === ROLE.text || role === ROLE.optionalText) return GIVE_UP;
-    this.#keyCount += this.length;
-    if (this.#keyCount > limits.propertiesKeysMax) return GIVE_UP;
-    const { unwanted } = this.#tree;
-    if (this.keys !== undefined) {
-      const { fields, shortTextFrom, keyBytes, isComplete } = planAt(node, this.keys, unwanted);
-      if (!isComplete) return GIVE_UP;
-      this.#keyBytes += keyBytes;
-      const bytes = this.bytes;
-      for (let index = 0; index < fields.length; index++) {
-        const next = bytes[at] ?? NO_TOKEN;
-        // Short texts that nobody wants are most of what events hold.
-        if (next < 0xc0 && next >= (shortTextFrom[index] ?? 0xc0)) at += next - 0x9f;
-        else at = this.#value(at, fields[index] ?? unwanted, row, depth);
-        if (at < 0) return GIVE_UP;
-      }
-      return at;
-    }
-    let seen = 0;
-    for (let left = this.length; left > 0; left--) {
-      at = this.keyAt(at);
-      if (at < 0) return GIVE_UP;
-      const field = node.childCount === 0 ? unwanted : (node.find(this.frame, this.from, this.length) ?? unwanted);
-      if ((seen & field.bit) !== 0) return GIVE_UP;
-      seen |= field.bit;
-      at = this.#value(at, field, row, depth);
-      if (at < 0) return GIVE_UP;
-    }
-    return (seen & node.requiredMask) === node.requiredMask ? at : GIVE_UP;
-  }
-
-  #list(listAt: number, token: number, node: PathNode, row: number, depth: number): number {
-    // A path may lead into a list, by an index or its length.
-    if (depth > limits.propertiesDepthMax || node.role > ROLE.element || node.childCount > 0) return GIVE_UP;
-    let at = this.listHeadAt(listAt, token);
-    const { element } = this.#plans;
-    for (let left = this.length; left > 0 && at >= 0; left--) at = this.#value(at, element, row, depth);
-    return at;
-  }
-
-  #text(at: number, node: PathNode, row: number): number {
-    const next = this.textAt(at);
-    if (next < 0 || node.column < 0) return next;
-    return this.#keepText(node, row) ? next : GIVE_UP;
-  }
-
-  /** Puts the text that `textAt` found into its column, if it has one; false: it is not well-formed. */
-  #keepText(node: PathNode, row: number): boolean {
-    const text = this.#dictionary.text(this.frame, this.from, this.length);
-    if (text === undefined) return false;
-    if (node.column < 0) return true;
-    this.#keep(node, row, text);
-    this.#kinds[(FIRST_WANTED_COLUMN + node.column) * this.#columns.count + row] = this.#dictionary.number;
     return true;
   }
 
-  #keep(node: PathNode, row: number, value: FieldValue): void {
-    const column = this.#wanted[node.column];
-    if (column !== undefined) column[row] = value;
-  }
-
-  /** Integers that a double cannot hold, NaN and infinities are not plain. Apart from `#number`: as an argument it would be an object. */
-  #double(at: number, node: PathNode, row: number): number {
-    const next = at + 9;
-    if (next > this.end || node.role > ROLE.element) return GIVE_UP;
-    const value = this.frame.view.getFloat64(at + 1);
-    // The negation also catches NaN.
-    if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return GIVE_UP;
-    if (node.column >= 0) {
-      const { count, numbers } = this.#columns;
-      numbers[node.column * count + row] = value;
-      this.#kinds[(FIRST_WANTED_COLUMN + node.column) * count + row] = NUMBER;
-    }
-    return next;
-  }
-
-  /** The same for an integer; `next`: behind it. */
-  #number(next: number, node: PathNode, row: number, value: number): number {
-    if (node.role > ROLE.element || !(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return GIVE_UP;
-    if (node.column >= 0) {
-      const { count, numbers } = this.#columns;
-      numbers[node.column * count + row] = value;
-      this.#kinds[(FIRST_WANTED_COLUMN + node.column) * count + row] = NUMBER;
-    }
-    return next;
-  }
-
-  #scalar(at: number, token: number, node: PathNode, row: number): number {
-    const next = at + scalarSize(token);
-    if (next === at || next > this.end || node.role > ROLE.element) return GIVE_UP;
-    if (token > 0xc3) return this.#number(next, node, row, numberAt(this.frame.view, token, at + 1));
-    this.#keep(node, row, token === 0xc0 ? null : token === 0xc3);
-    return next;
+  #readOddRows(request: PlainRequest, columns: PlainColumns): boolean {
+    return this.#odd.every(({ row, start, end }) => {
+      const alone = readOddRow(request, this.#frame, this.#shapesRead(), start);
+      return alone !== undefined && columns.takeRow(row, alone, start, end);
+    });
   }
 }
-
-function newDictionary(): Interner {
-  return new Interner(DICTIONARY_TEXTS, TEXTS.utf8);
-}
-
-function newIdentities(): Interner {
-  return new Interner(IDENTITY_TEXTS, TEXTS.ascii, PLACE_WORDS.ids);
-}
-
-const eventsKey = new TextEncoder().encode("events");
-
-const reader = new PlainReader();

@@ -6,10 +6,9 @@
  * to those of `sliceEvent`; what it is not sure of it leaves to that.
  */
 import { frameBytesOf, noFrame, type FrameBytes } from "./interner.ts";
-import { EXTENSION_RECORD, GIVE_UP, isListToken, NO_TOKEN, scalarSize } from "./plain-cursor.ts";
-import { endOfKeys, fieldsOfKeys } from "./plain-shapes.ts";
 import { EXTENSION_TIMESTAMP, EXTENSION_UNDEFINED, NANOSECONDS_MAX } from "./msgpack-scanner.ts";
 import { eventGrowthMax, EVENT_NESTING_MAX } from "./msgpack-slices.ts";
+import { endOfKeys, EXTENSION_RECORD, fieldsOfKeys, GIVE_UP, isListToken, NO_TOKEN, scalarSize } from "./plain-tokens.ts";
 
 const SHAPE_IDS = 64;
 const DEFINITION_HEAD_BYTES = 3;

@@ -28,9 +28,18 @@ export function beginTextGeneration(): void {
   next = 1;
 }
 
-export function newTextNumber(): number {
-  if (next === HALF) return NO_TEXT_NUMBER;
-  return next++ + (generation % 2) * HALF;
+/** Texts that become known get the numbers from this one to before `endOfTextNumbers`. */
+export function nextTextNumber(): number {
+  return next + (generation % 2) * HALF;
+}
+
+export function endOfTextNumbers(): number {
+  return HALF + (generation % 2) * HALF;
+}
+
+/** Those to before `end` have been given. */
+export function takeTextNumbers(end: number): void {
+  next = end - (generation % 2) * HALF;
 }
 
 /** For tests: as if so many numbers were left. */

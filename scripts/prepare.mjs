@@ -45,7 +45,7 @@ export async function prepare() {
   checkNode();
   if (!isInstalled()) await step("installing dependencies (npm ci)", install);
   removeOrphans();
-  for (const build of [wasmBuild, typeScriptBuild]) if (!isBuilt(build)) await step(build.what, () => run(build));
+  for (const build of builds) if (!isBuilt(build)) await step(build.what, () => run(build));
 }
 
 async function step(what, action) {
@@ -125,21 +125,23 @@ const typeScriptBuild = {
   failure: "the TypeScript sources have errors; they are listed above.",
 };
 
-/**
- * AssemblyScript, a language of its own in TypeScript's clothes. Without its runtime: the programs make no objects. 256 pages are
- * 16 MiB, the most that a program's memory may grow to.
- */
-const wasmBuild = {
-  what: "compiling wasm/ into dist/wasm/",
-  mark: join(projectRoot, "dist", "wasm", ".built"),
-  inputs: ["package.json", "package-lock.json", "wasm"],
-  command: [
-    join("assemblyscript", "bin", "asc.js"),
-    ...["wasm/split-frame.ts", "--outFile", "dist/wasm/split-frame.wasm"],
-    ...["-O3", "--runtime", "stub", "--noAssert", "--initialMemory", "4", "--maximumMemory", "256", "--noColors"],
-  ],
-  failure: "the AssemblyScript sources in wasm/ have errors; they are listed above.",
-};
+/** AssemblyScript, a language of its own in TypeScript's clothes. Without its runtime: the programs make no objects. */
+function wasmBuild(program, pages, pagesMax) {
+  return {
+    what: `compiling wasm/${program}.ts into dist/wasm/`,
+    mark: join(projectRoot, "dist", "wasm", `.built-${program}`),
+    inputs: ["package.json", "package-lock.json", "wasm"],
+    command: [
+      join("assemblyscript", "bin", "asc.js"),
+      ...[`wasm/${program}.ts`, "--outFile", `dist/wasm/${program}.wasm`, "-O3", "--runtime", "stub", "--noAssert", "--noColors"],
+      ...["--initialMemory", `${pages}`, "--maximumMemory", `${pagesMax}`],
+    ],
+    failure: "the AssemblyScript sources in wasm/ have errors; they are listed above.",
+  };
+}
+
+/** Pages have 64 KiB; a program's memory may grow to 16 MiB and 64 MiB. */
+const builds = [wasmBuild("split-frame", 4, 256), wasmBuild("read-frame", 112, 1_024), typeScriptBuild];
 
 function isBuilt({ mark, inputs }) {
   if (!existsSync(mark)) return false;

@@ -1,5 +1,5 @@
 /**
- * The tokens of msgpack as the splitter meets them. A position is an address; GIVE_UP stands for "this is nothing plain".
+ * The tokens of msgpack as the splitter and the reader meet them. A position is an address; GIVE_UP stands for "this is nothing plain".
  * Behind a frame stand END_BYTES of NO_TOKEN, which no value begins with: a step that the token alone decides may go past the
  * end of the frame and is stopped by the next token; every other step is checked against the end where it is made. So nothing
  * ever reads what an earlier frame has left in the memory.

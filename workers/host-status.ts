@@ -1,6 +1,6 @@
 /** A host's figures as the gateway shows them in `/metrics` and `/readyz`. */
 import { getHeapStatistics } from "node:v8";
-import { readerEvictions } from "../protocol/plain-reader.ts";
+import { readerEvictions } from "./frame-reader.ts";
 import { seriesIdsEvicted } from "../actors/metric.ts";
 import type { HostOptions } from "./host-options.ts";
 import type { OpenHost } from "./open-host.ts";

@@ -13,7 +13,7 @@ import type { EventColumns } from "../protocol/event-columns.ts";
 import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
-import { readFrame } from "../protocol/plain-reader.ts";
+import { readFrame } from "./frame-reader.ts";
 import type { JournalRecord } from "../protocol/records.ts";
 import { ACCEPTED, isDeadLetter, type VerdictCode } from "../protocol/verdicts.ts";
 import { fieldsOf } from "../actors/metric-plan.ts";

@@ -13,7 +13,7 @@ import type { Offset, PartitionId, TenantId } from "../protocol/ids.ts";
 import { limits } from "../protocol/limits.ts";
 import type { MetricDefinition } from "../protocol/metric-definition.ts";
 import { partitionOf } from "../protocol/partition-hash.ts";
-import { readFrame } from "../protocol/plain-reader.ts";
+import { readFrame } from "./frame-reader.ts";
 import type { DefinitionsRecord, FrameRecord } from "../protocol/records.ts";
 import { verdictOf } from "../protocol/verdicts.ts";
 import { fieldsOf } from "../actors/metric-plan.ts";

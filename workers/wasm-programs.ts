@@ -3,6 +3,7 @@
  * it is given and never shrinks; it belongs to the thread that made it. They are a few kilobytes: compiled at once, on the spot.
  */
 import { readFileSync } from "node:fs";
+import type { ReadProgram } from "../protocol/plain-reader.ts";
 import type { SplitProgram } from "../protocol/plain-splitter.ts";
 
 /** Node's types leave it to those of a browser. */
@@ -13,6 +14,15 @@ declare const WebAssembly: {
 
 /** A new instance of `wasm/split-frame.ts`. */
 export function splitProgram(): SplitProgram {
-  const bytes = readFileSync(new URL("../wasm/split-frame.wasm", import.meta.url));
-  return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as SplitProgram;
+  return instanceOf("split-frame") as SplitProgram;
+}
+
+/** A new instance of `wasm/read-frame.ts`. */
+export function readProgram(): ReadProgram {
+  return instanceOf("read-frame") as ReadProgram;
+}
+
+function instanceOf(program: string): unknown {
+  const bytes = readFileSync(new URL(`../wasm/${program}.wasm`, import.meta.url));
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
 }

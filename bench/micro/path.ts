@@ -13,7 +13,7 @@ import { encodeFrame } from "../../protocol/frames.ts";
 import type { Offset, PartitionId, TenantId } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
 import { defaultMetrics } from "../../protocol/metric-definition.ts";
-import { readFrame } from "../../protocol/plain-reader.ts";
+import { readFrame } from "../../workers/frame-reader.ts";
 import { FrameSplitter } from "../../protocol/split-frame.ts";
 import { DUPLICATE } from "../../protocol/verdicts.ts";
 import { Deduplicator, HASHED_MAX } from "../../actors/deduplicate.ts";

@@ -2,9 +2,10 @@
 import type { EventColumns } from "../../protocol/event-columns.ts";
 import { readEvents } from "../../protocol/event-reader.ts";
 import { validateEvent } from "../../protocol/event-validator.ts";
-import { readFrame, type PlainRequest } from "../../protocol/plain-reader.ts";
+import type { PlainRequest } from "../../protocol/plain-reader.ts";
 import { FrameSplitter } from "../../protocol/split-frame.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
+import { readFrame } from "../../workers/frame-reader.ts";
 import { splitProgram } from "../../workers/wasm-programs.ts";
 import { check, encodedFrames, PARTITIONS, TENANT, timed, wantedFields, type MicroInput, type MicroWork } from "./part.ts";
 

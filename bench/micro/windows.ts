@@ -6,7 +6,7 @@ import type { EventColumns } from "../../protocol/event-columns.ts";
 import type { Offset, PartitionId, TenantId } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
 import { defaultMetrics, type MetricDefinition } from "../../protocol/metric-definition.ts";
-import { readFrame } from "../../protocol/plain-reader.ts";
+import { readFrame } from "../../workers/frame-reader.ts";
 import { ACCEPTED } from "../../protocol/verdicts.ts";
 import { MetricPlans } from "../../actors/metric-plan.ts";
 import { Partition } from "../../actors/partition.ts";

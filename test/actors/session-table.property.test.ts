@@ -13,7 +13,8 @@ import { NO_SESSION, SessionTable } from "../../actors/session-table.ts";
 import { Session } from "../../actors/session.ts";
 import { hashLoaded, loadText } from "../../actors/text-words.ts";
 import { limits } from "../../protocol/limits.ts";
-import { beginTextGeneration, newTextNumber, NO_TEXT_NUMBER } from "../../protocol/text-numbers.ts";
+import { beginTextGeneration, NO_TEXT_NUMBER } from "../../protocol/text-numbers.ts";
+import { newTextNumber } from "../support/text-number.ts";
 import { MINUTE_MS } from "../../protocol/windows.ts";
 import { BASE_MS, rules } from "./event-fixture.ts";
 

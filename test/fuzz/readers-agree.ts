@@ -9,7 +9,7 @@ import { FRAME_FORMATS, type EventColumns, type FrameFormat } from "../../protoc
 import { readEvents, type ReadRequest } from "../../protocol/event-reader.ts";
 import { decodeClientFrame } from "../../protocol/frames.ts";
 import { scanHead } from "../../protocol/msgpack-scan.ts";
-import { readFrame, readPlainFrame } from "../../protocol/plain-reader.ts";
+import { readFrame, readPlainFrame } from "../../workers/frame-reader.ts";
 import { KnownTexts } from "../support/known-fields.ts";
 import { splitAnyFrame, type FrameShare, type SplitRequest } from "../../protocol/split-frame.ts";
 import { plainShares, sharesOf } from "../support/frame-shares.ts";

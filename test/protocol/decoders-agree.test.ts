@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { FRAME_FORMATS } from "../../protocol/event-columns.ts";
 import { readEvents } from "../../protocol/event-reader.ts";
-import { readFrame } from "../../protocol/plain-reader.ts";
+import { readFrame } from "../../workers/frame-reader.ts";
 import { codeOf } from "../../protocol/verdicts.ts";
 import { event } from "../fuzz/corpus/event-bytes.ts";
 import { bytes, extension, map, pack, publish, shape, textOf, uint32 } from "../fuzz/msgpack-bytes.ts";

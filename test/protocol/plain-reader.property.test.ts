@@ -10,7 +10,7 @@ import { Packr } from "msgpackr";
 import { FRAME_FORMATS, type EventColumns } from "../../protocol/event-columns.ts";
 import { readEvents } from "../../protocol/event-reader.ts";
 import { encodePublish } from "../../protocol/frames.ts";
-import { readPlainFrame } from "../../protocol/plain-reader.ts";
+import { readPlainFrame } from "../../workers/frame-reader.ts";
 import { assertSameValues } from "../support/same-values.ts";
 import { goodEvent, INGEST_MS, spoiledEvent, type Event } from "./event-arbitraries.ts";
 import { KnownTexts } from "../support/known-fields.ts";

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { scanMsgpackBatch } from "../../protocol/event-batch.ts";
 import { eventAlone } from "../../protocol/msgpack-slices.ts";
 import { FrameShapes, plainListOfOne, walkPlainEvent } from "../../protocol/plain-slicer.ts";
-import { readPlainFrame } from "../../protocol/plain-reader.ts";
+import { readPlainFrame } from "../../workers/frame-reader.ts";
 import { bytes, extension, list, pack, publish, repeat } from "../fuzz/msgpack-bytes.ts";
 import { Random } from "../fuzz/random.ts";
 
