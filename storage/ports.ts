@@ -24,7 +24,7 @@ export interface Journal {
    * Durable records from `from` on, in order. The bytes are valid until the next step of the iteration. A record that the disk
    * damaged is given as it is, or as no bytes, which no record is: its neighbours keep their offsets.
    */
-  read(from: Offset): Iterable<JournalEntry>;
+  read(from: Offset, options?: JournalReadOptions): Iterable<JournalEntry>;
   /** Forgets records before `before`. */
   trim(before: Offset): Promise<void>;
   /** Bytes on disk. */
@@ -32,6 +32,14 @@ export interface Journal {
   close(): Promise<void>;
   /** Closes it without what was appended and is not on its way to the disk: whoever appended it has failed. */
   abandon?(): Promise<void>;
+}
+
+export interface JournalReadOptions {
+  /**
+   * The bytes are valid only until this thread reads anything else, of whatever store: all records come in the same memory, so
+   * that reading a long journal makes no garbage outside of V8's heap.
+   */
+  readonly fleeting?: boolean;
 }
 
 export interface JournalEntry {

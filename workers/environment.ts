@@ -21,7 +21,7 @@ export interface HostEnvironment {
   openJournal(path: string): Journal;
   /** `fresh`: others write it too. */
   openStore(path: string, options?: { fresh?: boolean }): Store;
-  /** All durable records from an offset on, of a journal that another host wrote. */
+  /** All durable records from an offset on, of a journal that another host wrote; the bytes are fleeting (`JournalReadOptions`). */
   readJournal(path: string, from: Offset): Iterable<JournalEntry>;
 }
 
@@ -42,7 +42,7 @@ export const realEnvironment: HostEnvironment = {
   *readJournal(path, from) {
     const reader = openJournalReader(path);
     try {
-      yield* reader.read(from);
+      yield* reader.read(from, undefined, { fleeting: true });
     } finally {
       void reader.close();
     }

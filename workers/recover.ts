@@ -23,7 +23,7 @@ export interface RecoveryInput {
   readonly rules: PartitionRules;
   readonly journal: Journal;
   readonly partitions: readonly { readonly partition: Partition; readonly store: Store }[];
-  /** All durable records of another host's journal from an offset on. */
+  /** All durable records of another host's journal from an offset on; the bytes are fleeting (`JournalReadOptions`). */
   readonly readOther: (host: number, from: Offset) => Iterable<JournalEntry>;
   /** Records of a host's journal that are left out: their replay has failed before. */
   readonly skippedOf?: (host: number) => ReadonlySet<number>;
@@ -68,7 +68,7 @@ export async function recover(input: RecoveryInput): Promise<RecoveryResult> {
   for (const partition of byId.values()) {
     assert(partition.appliedOffset <= input.journal.appendedOffset, "a snapshot is never ahead of its journal");
   }
-  const entries = input.journal.read(replayStart(byId.values()));
+  const entries = input.journal.read(replayStart(byId.values()), { fleeting: true });
   replayedRecords += replay(entries, byId, input.partitionCount, inJournal(input.host));
   for (const partition of byId.values()) partition.coverUpTo(input.journal.appendedOffset);
   await save(input.partitions.filter(({ partition }) => partition.adopt(input.rules)));

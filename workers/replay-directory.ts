@@ -80,7 +80,8 @@ function replayAll(
       const from = Math.min(...mine.map((partition) => partition.appliedOffset)) + 1;
       const { last } = journal.ends();
       if (from <= last) {
-        replayedRecords += replay(journal.read(from as Offset), new Map(mine.map((each) => [each.id, each])), partitionCount);
+        const entries = journal.read(from as Offset, undefined, { fleeting: true });
+        replayedRecords += replay(entries, new Map(mine.map((each) => [each.id, each])), partitionCount);
       }
       for (const partition of mine) partition.coverUpTo(last);
     }
@@ -97,7 +98,7 @@ function countJournals(journals: Iterable<JournalReader>): Pick<ReplayedDirector
   try {
     for (const journal of journals) {
       if (journal.ends().first !== 1) return { journaled: undefined, journalError: undefined };
-      for (const { record } of journal.read(1 as Offset)) countRecord(record, journaled);
+      for (const { record } of journal.read(1 as Offset, undefined, { fleeting: true })) countRecord(record, journaled);
     }
   } catch (error) {
     if (!(error instanceof AssertionError)) throw error;

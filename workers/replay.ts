@@ -65,7 +65,7 @@ export function replay(
     if (record === undefined) continue;
     if (record.kind === "definitions") turn.define(record, offset);
     else turn.add(skipped.has(offset) ? leftOut(record) : record, offset);
-    if (careful) turn.apply();
+    if (careful || turn.isFull) turn.apply();
     replayed++;
   }
   turn.apply();
@@ -130,14 +130,18 @@ class ReplayTurn {
     this.#progress = progress;
   }
 
-  /** A copy of the record that stays until the turn is applied; a full turn is applied first. */
+  /** A copy of the record that stays until the turn is applied. To be called before anything else is read: the bytes are fleeting. */
   keep(bytes: Uint8Array): Uint8Array {
-    if (this.#used + bytes.length > this.#memory.length || this.#frames.length >= limits.replayTurnFramesMax) this.apply();
-    if (bytes.length > this.#memory.length) return bytes.slice();
-    const kept = this.#memory.subarray(this.#used, this.#used + bytes.length);
-    kept.set(bytes);
+    const from = this.#used;
     this.#used += bytes.length;
-    return kept;
+    if (this.#used > this.#memory.length) return bytes.slice();
+    this.#memory.set(bytes, from);
+    return this.#memory.subarray(from, this.#used);
+  }
+
+  /** It takes no further frame before it is applied. */
+  get isFull(): boolean {
+    return this.#frames.length >= limits.replayTurnFramesMax || this.#used >= this.#memory.length;
   }
 
   /** Comes behind all frames before it. */

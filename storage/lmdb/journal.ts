@@ -11,7 +11,7 @@ import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
-import type { Journal, JournalEntry } from "../ports.ts";
+import type { Journal, JournalEntry, JournalReadOptions } from "../ports.ts";
 import { type ByteTable, environmentBytes, environmentExists, openEnvironment, setKind } from "./environment.ts";
 import { GroupCommit, handled } from "./group-commit.ts";
 import {
@@ -105,9 +105,9 @@ export class LmdbJournal implements Journal {
     return handled(this.#flushTo(this.#appended));
   }
 
-  *read(from: Offset): Generator<JournalEntry, void> {
+  *read(from: Offset, options?: JournalReadOptions): Generator<JournalEntry, void> {
     assert(from >= this.#first, `records before ${this.#first} were trimmed, ${from} was asked for`);
-    const records = new Records(this.#table);
+    const records = new Records(this.#table, options);
     for (let offset: number = from; offset <= this.#durable; offset++) {
       yield { offset: offset as Offset, record: records.at(offset) };
     }
@@ -232,11 +232,11 @@ export class JournalReader {
    * is on disk; `upTo` is for readers that must not be ahead of the writer's own acknowledgements.
    * The bytes are valid until the next step. Reading what was trimmed is a bug of whoever trimmed it.
    */
-  *read(from: Offset, upTo?: Offset): Generator<JournalEntry, void> {
+  *read(from: Offset, upTo?: Offset, options?: JournalReadOptions): Generator<JournalEntry, void> {
     const { first, last } = this.ends();
     assert(from >= first, `records before ${first} were trimmed, ${from} was asked for`);
     const end = upTo === undefined ? last : Math.min(last, upTo);
-    const records = new Records(this.#table);
+    const records = new Records(this.#table, options);
     for (let offset: number = from; offset <= end; offset++) {
       yield { offset: offset as Offset, record: records.at(offset) };
     }
@@ -298,20 +298,28 @@ function readEnds(table: ByteTable): { first: number; last: number } {
  */
 class Records {
   readonly #table: ByteTable;
+  readonly #fleeting: boolean;
   #block: RecordBlock | undefined;
 
-  constructor(table: ByteTable) {
+  constructor(table: ByteTable, { fleeting = false }: JournalReadOptions = {}) {
     this.#table = table;
+    this.#fleeting = fleeting;
   }
 
   at(offset: number): Uint8Array {
     if (this.#block?.holds(offset) === true) return this.#block.at(offset);
-    const record = this.#table.getBinary(keyOf(offset));
+    const key = keyOf(offset);
+    const record = this.#fleeting ? viewOf(this.#table.getBinaryFast(key)) : this.#table.getBinary(key);
     if (record !== undefined) return record;
     this.#block = blockAt(this.#table, offset);
     assert(this.#block?.holds(offset) === true, `the journal has no record ${offset}`);
     return this.#block.at(offset);
   }
+}
+
+/** lmdb gives its own buffer, whole, and sets what it says to be its length. */
+function viewOf(bytes: Buffer | undefined): Uint8Array | undefined {
+  return bytes === undefined ? undefined : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** The last block that begins at the offset or before it. */

@@ -7,7 +7,7 @@ import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
 import { limits } from "../../protocol/limits.ts";
-import type { Journal, JournalEntry } from "../ports.ts";
+import type { Journal, JournalEntry, JournalReadOptions } from "../ports.ts";
 
 /** What would be on the disk. */
 export interface JournalImage {
@@ -90,12 +90,14 @@ export class MemoryJournal implements Journal {
     this.#injected = { cause };
   }
 
-  *read(from: Offset): Generator<JournalEntry, void> {
+  *read(from: Offset, { fleeting = false }: JournalReadOptions = {}): Generator<JournalEntry, void> {
     assert(from >= this.#first, `records before ${this.#first} were trimmed, ${from} was asked for`);
     for (let offset: number = from; offset <= this.#durable; offset++) {
       const record = this.#records[offset - this.#first];
       assert(record !== undefined, `the journal has no record ${offset}`);
-      yield { offset: offset as Offset, record: record.slice() };
+      const bytes = record.slice();
+      yield { offset: offset as Offset, record: bytes };
+      if (fleeting) bytes.fill(0xff);
     }
   }
 

@@ -7,7 +7,7 @@ import { assert } from "../../protocol/assert.ts";
 import { WeirError } from "../../protocol/error-codes.ts";
 import type { Offset } from "../../protocol/ids.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
-import type { Journal, JournalEntry, Store, StoreEntry, StoreKey, StoreWrite } from "../../storage/ports.ts";
+import type { Journal, JournalEntry, JournalReadOptions, Store, StoreEntry, StoreKey, StoreWrite } from "../../storage/ports.ts";
 import type { Random } from "./random.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 
@@ -179,8 +179,8 @@ export class SimJournal implements Journal {
     return flushed;
   }
 
-  *read(from: Offset): Generator<JournalEntry, void> {
-    yield* readFile(this.file, from);
+  *read(from: Offset, options?: JournalReadOptions): Generator<JournalEntry, void> {
+    yield* readFile(this.file, from, options);
   }
 
   async trim(before: Offset): Promise<void> {
@@ -352,12 +352,18 @@ export class SimJournalReader {
   }
 }
 
-export function* readFile(file: JournalFile, from: number): Generator<JournalEntry, void> {
+export function* readFile(
+  file: JournalFile,
+  from: number,
+  { fleeting = false }: JournalReadOptions = {},
+): Generator<JournalEntry, void> {
   assert(from >= file.first, `records before ${file.first} were trimmed, ${from} was asked for`);
   const end = file.first + file.records.length;
   for (let offset = from; offset < end; offset++) {
     const record = file.records[offset - file.first];
     assert(record !== undefined, `the journal has no record ${offset}`);
-    yield { offset: offset as Offset, record: record.slice() };
+    const bytes = record.slice();
+    yield { offset: offset as Offset, record: bytes };
+    if (fleeting) bytes.fill(0xff);
   }
 }

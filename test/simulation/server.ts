@@ -310,7 +310,7 @@ export class SimServer {
         const store = disk.openStore(path, process);
         return plant.wrapStore?.(store, path) ?? store;
       },
-      readJournal: (path, from) => readFile(disk.journalFile(path), from),
+      readJournal: (path, from) => readFile(disk.journalFile(path), from, { fleeting: true }),
     };
   }
 }

@@ -57,6 +57,10 @@ export async function runJournal(commands: readonly JournalCommand[], open: (las
       for (const { offset, record } of journal.read(middle as Offset)) {
         assert.deepEqual(record, found[offset - model.first]?.record, "the same from anywhere");
       }
+      for (const { offset, record } of journal.read(middle as Offset, { fleeting: true })) {
+        const kept = found[offset - model.first]?.record ?? new Uint8Array();
+        assert.equal(Buffer.compare(record, kept), 0, "the same in memory that is used again");
+      }
       for (const [index, { record }] of found.entries()) {
         assert.equal(record.length, model.records[index]);
         assert.ok(record.every((byte) => byte === record.length % 256));

@@ -72,18 +72,27 @@ function newPartitions(): Map<PartitionId, Partition> {
   const plans = new MetricPlans();
   const partitions = Array.from(
     { length: PARTITIONS },
-    (_, id) => new Partition(id as PartitionId, 0, rules, plans, new MemoryStore()),
+    (_, id) => new Partition(id as PartitionId, 0, rules, plans, new SharingStore()),
   );
   return new Map(partitions.map((partition) => [partition.id, partition]));
 }
 
-/** The journal's bytes are gone at its next step: so are these. */
+/** The journal's bytes are gone when anything else is read, from it or from a store: so are these. */
 function* fleeting(entries: readonly JournalEntry[]): Generator<JournalEntry> {
-  const memory = new Uint8Array(Math.max(1, ...entries.map(({ record }) => record.length)));
+  shared = new Uint8Array(Math.max(1, ...entries.map(({ record }) => record.length)));
   for (const { offset, record } of entries) {
-    memory.fill(0xff);
-    memory.set(record);
-    yield { offset, record: memory.subarray(0, record.length) };
+    shared.fill(0xff);
+    shared.set(record);
+    yield { offset, record: shared.subarray(0, record.length) };
+  }
+}
+
+let shared = new Uint8Array();
+
+class SharingStore extends MemoryStore {
+  override get(...at: Parameters<MemoryStore["get"]>): Uint8Array | undefined {
+    shared.fill(0xff);
+    return super.get(...at);
   }
 }
 
@@ -118,6 +127,16 @@ test("more frames than a turn has are replayed all, in order", () => {
   assert.equal(stateAfter(entries, false), stateAfter(entries, true));
 });
 
+test("more bytes than a turn has are replayed all, in order", () => {
+  // The first ends its turn, the next three share one that they overfill, the last is longer than a turn by itself.
+  const shares = [1, 0.4, 0.4, 0.4, 1.5, 0.1];
+  const entries = shares.map((share, index) => ({
+    offset: (index + 1) as Offset,
+    record: encodeRecord(longRecord(index, Math.ceil(share * limits.replayTurnBytesMax))),
+  }));
+  assert.equal(stateAfter(entries, false), stateAfter(entries, true));
+});
+
 test("what stops a replay is blamed on its own record, also in the middle of a turn", () => {
   const entries = journalOf(Array.from({ length: 9 }, (_, index): Step => ({ tenant: "acme", ids: [2 * index, 2 * index + 1] })));
   for (const wrong of [1, 5, 9]) {
@@ -139,6 +158,15 @@ test("what stops a replay is blamed on its own record, also in the middle of a t
   replay(fleeting(entries), newPartitions(), PARTITIONS, { host: 3, skipped: new Set(), progress });
   assert.equal(progress.record, undefined, "nothing is to blame when all went well");
 });
+
+/** Of so many bytes at least, by white space behind its events. */
+function longRecord(index: number, bytesMin: number): FrameRecord {
+  const made = recordOf("acme" as TenantId, [3 * index, 3 * index + 1, 0], 3 * index, new Set(index === 0 ? [] : ["acme 0"]));
+  assert.ok(made.kind === "frame" && made.format === FRAME_FORMATS.json);
+  const bytes = new Uint8Array(Math.max(made.bytes.length, bytesMin)).fill(0x20);
+  bytes.set(made.bytes);
+  return { ...made, bytes };
+}
 
 /** The record with its second event as a duplicate, which it is not. */
 function lyingRecord(offset: number): FrameRecord {
