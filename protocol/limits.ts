@@ -50,8 +50,9 @@ export const limits = {
   /** A turn is full with so many frames if they have so many bytes together; else it takes more (`turn-size.ts`). */
   turnFramesFull: 64,
   turnBytesFull: 256 * KIB,
-  /** The same for a replay, where nobody waits for a turn. */
+  /** The same for a replay, where nobody waits for a turn: the bytes are for each partition that takes part, and at most. */
   replayTurnFramesMax: 256,
+  replayTurnBytesPerPartition: 256 * KIB,
   replayTurnBytesMax: 16 * MIB,
   /** While others wait. */
   turnBytesPerTenantMax: 256 * KIB,

@@ -1,6 +1,7 @@
 /**
  * Applies journal records to partitions (promises 1, 2, 7), many frames at a time and partition by partition, as a host's turns
- * do (`turn.ts`): a partition's ids, sessions and panes stay in the processor's cache for all rows of a turn.
+ * do (`turn.ts`): a partition's ids, sessions and panes stay in the processor's cache for all rows of a turn, and the turn itself
+ * stays there for all partitions.
  *
  *   records -> copied into the turn's memory -> read to columns -> (turn full) each partition takes its rows, in order -> ...
  *
@@ -102,6 +103,15 @@ interface ReplayedFrame {
   readonly columns: EventColumns | undefined;
 }
 
+/**
+ * So many bytes of records fill a turn. What it has read is gone through again for each partition and is to stay in the cache
+ * meanwhile; a partition's state is fetched once a turn, which is to be worth some hundred events. The plain version is a turn
+ * for each record. Figures: docs/decisions/0028-a-replay-stays-in-the-cache.md.
+ */
+export function replayTurnBytes(partitions: number): number {
+  return Math.min(limits.replayTurnBytesMax, Math.max(1, partitions) * limits.replayTurnBytesPerPartition);
+}
+
 class ReplayTurn {
   readonly #partitions: ReadonlyMap<PartitionId, Partition>;
   readonly #partitionCount: number;
@@ -110,7 +120,7 @@ class ReplayTurn {
   readonly #elapsed: () => number;
   applyMs = 0;
   /** The bytes of the turn's records: the journal's own are gone at its next step. */
-  readonly #memory = new Uint8Array(limits.replayTurnBytesMax);
+  readonly #memory: Uint8Array;
   #used = 0;
   readonly #frames: ReplayedFrame[] = [];
   readonly #rows = new TurnRows();
@@ -123,6 +133,7 @@ class ReplayTurn {
     progress: ReplayProgress,
     elapsed: () => number,
   ) {
+    this.#memory = new Uint8Array(replayTurnBytes(partitions.size));
     this.#elapsed = elapsed;
     this.#partitions = partitions;
     this.#partitionCount = partitionCount;

@@ -17,7 +17,7 @@ import { MetricPlans } from "../../actors/metric-plan.ts";
 import { Partition } from "../../actors/partition.ts";
 import type { JournalEntry } from "../../storage/ports.ts";
 import { MemoryStore } from "../../storage/memory/store.ts";
-import { replay, type ReplayProgress } from "../../workers/replay.ts";
+import { replay, replayTurnBytes, type ReplayProgress } from "../../workers/replay.ts";
 import { countByCountry, distinctUsers, rules } from "../actors/event-fixture.ts";
 import { frame, garbage, wireEvent } from "./frame-fixture.ts";
 
@@ -132,7 +132,7 @@ test("more bytes than a turn has are replayed all, in order", () => {
   const shares = [1, 0.4, 0.4, 0.4, 1.5, 0.1];
   const entries = shares.map((share, index) => ({
     offset: (index + 1) as Offset,
-    record: encodeRecord(longRecord(index, Math.ceil(share * limits.replayTurnBytesMax))),
+    record: encodeRecord(longRecord(index, Math.ceil(share * replayTurnBytes(PARTITIONS)))),
   }));
   assert.equal(stateAfter(entries, false), stateAfter(entries, true));
 });
