@@ -21,7 +21,7 @@ export interface HostEnvironment {
   openJournal(path: string): Journal;
   /** `fresh`: others write it too. */
   openStore(path: string, options?: { fresh?: boolean }): Store;
-  /** All durable records from an offset on, of a journal that another host wrote; the bytes are fleeting (`JournalReadOptions`). */
+  /** All durable records from an offset on, of a journal that another host wrote; fleeting (`JournalReadOptions`). */
   readJournal(path: string, from: Offset): Iterable<JournalEntry>;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Applies journal records to partitions (promises 1, 2, 7), many frames at a time and partition by partition, as a host's turns
- * do (`turn.ts`): a partition's ids, sessions and panes stay in the processor's cache for all rows of a turn, and the turn itself
- * stays there for all partitions.
+ * do (`turn.ts`): a partition's ids, sessions and panes stay in the processor's cache for all rows of a turn, and the
+ * turn itself stays there for all partitions.
  *
  *   records -> copied into the turn's memory -> read to columns -> (turn full) each partition takes its rows, in order -> ...
  *
@@ -141,7 +141,7 @@ class ReplayTurn {
     this.#progress = progress;
   }
 
-  /** A copy of the record that stays until the turn is applied. To be called before anything else is read: the bytes are fleeting. */
+  /** A copy of the record that stays until the turn is applied; made before anything else is read (`JournalReadOptions`). */
   keep(bytes: Uint8Array): Uint8Array {
     const from = this.#used;
     this.#used += bytes.length;

@@ -4,7 +4,7 @@
  * answer. Values go into a statement only through `sql-text.ts`. Never for SQL that a tenant wrote: in QuestDB 9.3.4 two
  * stuck joins would block these workers, and with them the writes.
  */
-import { Pool } from "undici";
+import type { Pool } from "undici";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { limits } from "../../protocol/limits.ts";
 
@@ -27,12 +27,14 @@ export interface SqlAnswer {
 }
 
 export class QuestDbHttp {
-  readonly #pool: Pool;
+  readonly #options: QuestDbHttpOptions;
+  /** Made for the first statement: loading undici takes a tenth of a second, which a start of the server need not wait for. */
+  #pool: Promise<Pool> | undefined;
   readonly #headers: Record<string, string>;
   readonly #timeoutMs: number;
 
   constructor(options: QuestDbHttpOptions) {
-    this.#pool = new Pool(options.url, { connections: options.connectionsMax ?? 4, connectTimeout: 5_000 });
+    this.#options = options;
     this.#headers = basicAuthorization(options.user, options.password);
     this.#timeoutMs = options.timeoutMs ?? limits.queryTimeoutMs;
   }
@@ -41,7 +43,8 @@ export class QuestDbHttp {
     const deadline = AbortSignal.timeout(this.#timeoutMs);
     const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
     try {
-      const response = await this.#pool.request({
+      const pool = await (this.#pool ??= makePool(this.#options));
+      const response = await pool.request({
         method: "GET",
         path: `/exec?${new URLSearchParams({ query: sql }).toString()}`,
         headers: this.#headers,
@@ -58,8 +61,13 @@ export class QuestDbHttp {
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await (await this.#pool)?.destroy();
   }
+}
+
+async function makePool({ url, connectionsMax = 4 }: QuestDbHttpOptions): Promise<Pool> {
+  const undici = await import("undici");
+  return new undici.Pool(url, { connections: connectionsMax, connectTimeout: 5_000 });
 }
 
 export function basicAuthorization(user: string | undefined, password: string | undefined): Record<string, string> {

@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { mkdir, mkdtemp, open, readFile, rename, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { EnvHttpProxyAgent, fetch } from "undici";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { findJava, installJava } from "./java.ts";
 import type { Java } from "./java.ts";
@@ -112,6 +111,7 @@ const fetchWithMaven: JarFetcher = async (jar, { env, progress }) => {
 const fetchOverHttps: JarFetcher = async (jar, options) => {
   const url = `${await mavenUrl(options)}/${JAR_FOLDER}/${JAR_NAME}`;
   options.progress(`Fetching ${url} (30 MB)`);
+  const { EnvHttpProxyAgent, fetch } = await import("undici");
   const dispatcher = new EnvHttpProxyAgent(proxiesOf(options.env));
   try {
     const response = await fetch(url, { dispatcher, signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });

@@ -13,7 +13,6 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { request } from "undici";
 import { WeirError } from "../../protocol/error-codes.ts";
 import { LOG_CONF, PG_USER, serverConf } from "./configuration.ts";
 import { forgetProcess, rememberProcess, endLeftProcess } from "./left-process.ts";
@@ -136,6 +135,7 @@ export class QuestDbServer {
   /** Whether it answers within the deadline. */
   async ping(timeoutMs: number): Promise<boolean> {
     try {
+      const { request } = await import("undici");
       const response = await request(`${this.url}/ping`, { signal: AbortSignal.timeout(timeoutMs) });
       await response.body.dump();
       return response.statusCode < 300;
