@@ -6,9 +6,11 @@
 import { NUMBER, UNKNOWN, type FieldColumn } from "../protocol/field-column.ts";
 import type { FieldValue } from "../protocol/field-path.ts";
 import type { AcceptedRows, AcceptedRun } from "./accepted-rows.ts";
+import type { DedupKey } from "./deduplicate.ts";
 import { hashValue } from "./aggregates/key-text.ts";
 import type { MetricPlan } from "./metric-plan.ts";
 import type { RowValues } from "./aggregates/state-column.ts";
+import { valueNumbers } from "./value-numbers.ts";
 
 const CAPACITY_MIN = 256;
 /** In place of a text's number: there is no value, or null, which is the same for a dimension. */
@@ -71,6 +73,23 @@ export class GatheredRows implements RowValues {
     const { dimensions } = plan.bind(accepted.columnsAt(index));
     const row = accepted.rows[index] ?? 0;
     return dimensions.map((column) => column.value(row));
+  }
+
+  /** Puts numbers that texts keep (`value-numbers.ts`) in place of those of the reader, for the rows that the filter takes. */
+  numberValues(key: DedupKey): void {
+    const [plan, accepted] = [this.#plan, this.#accepted];
+    if (plan === undefined || accepted === undefined) return;
+    const { runs, rows } = accepted;
+    valueNumbers.begin();
+    for (let at = 0; at < plan.dimensionCount; at++) {
+      const numbers = this.textNumbers[at] as Int32Array;
+      for (let run = 0; run < runs.length; run++) {
+        const { columns, from } = runs[run] as AcceptedRun;
+        const column = plan.bind(columns).dimensions[at] as FieldColumn;
+        valueNumbers.read(column, rows, from, accepted.endOf(run), this.#flags, numbers);
+      }
+      valueNumbers.settle(key, numbers);
+    }
   }
 
   #gatherValue({ reads }: MetricPlan, column: FieldColumn, rows: Int32Array, from: number, to: number): void {

@@ -8,6 +8,7 @@
 import { ByteReader, ByteWriter } from "../protocol/bytes.ts";
 import { HOUR_MS, MINUTE_MS, type PaneSizeMs } from "../protocol/windows.ts";
 import type { AcceptedRows } from "./accepted-rows.ts";
+import type { DedupKey } from "./deduplicate.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
 import { gather } from "./gathered-rows.ts";
 import type { MetricPlan } from "./metric-plan.ts";
@@ -53,10 +54,11 @@ export class PartialPanes {
   /** What the tenant's ledger had accepted when the metric came; null: a store from before this was kept. */
   acceptedBefore: number | null = 0;
 
-  constructor(tenant: string, plan: MetricPlan) {
+  /** `key`: what texts are hashed with in memory. */
+  constructor(tenant: string, plan: MetricPlan, key: DedupKey) {
     this.#tenant = tenant;
     this.plan = plan;
-    this.#series = new SeriesTable(plan.definition.seriesMax, plan.dimensionCount);
+    this.#series = new SeriesTable(plan.definition.seriesMax, plan.dimensionCount, key);
     this.#table = new PaneTable(plan, this.#series);
   }
 

@@ -91,7 +91,7 @@ export class PartitionTenant {
         before.delete(name);
         continue;
       }
-      const panes = new PartialPanes(this.tenant, plan);
+      const panes = new PartialPanes(this.tenant, plan, this.#rules.dedupKey);
       panes.acceptedBefore = this.ledger.accepted;
       this.metrics.set(name, panes);
     }

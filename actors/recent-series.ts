@@ -6,7 +6,6 @@
  *
  *   entry   text number of each dimension | series + 1;   open addressing, at most half full
  */
-import { textGeneration } from "../protocol/text-numbers.ts";
 import { NOTHING } from "./gathered-rows.ts";
 
 export const NO_SERIES = -1;
@@ -22,7 +21,7 @@ export class RecentSeries {
   #entries: Int32Array;
   #mask = ENTRIES_MIN - 1;
   #count = 0;
-  #generation = textGeneration();
+  #generation = Number.NaN;
 
   constructor(dimensions: number) {
     this.#dimensions = dimensions;
@@ -34,9 +33,24 @@ export class RecentSeries {
     return this.#entries.byteLength;
   }
 
+  /** Before rows: of which generation their numbers are. Those of another one are forgotten. */
+  begin(generation: number): void {
+    if (this.#generation === generation) return;
+    this.#generation = generation;
+    this.forgetAll();
+  }
+
+  /** Touches the places of the rows before `count`, so that the processor waits for all of them together. The result says nothing. */
+  fetch(textNumbers: readonly Int32Array[], count: number): number {
+    const entries = this.#entries;
+    const dimensions = this.#dimensions;
+    let seen = 0;
+    for (let index = 0; index < count; index++) seen |= entries[this.#home(textNumbers, index) * this.#stride + dimensions] ?? 0;
+    return seen;
+  }
+
   /** The series of row `index`, or NO_SERIES. */
   find(textNumbers: readonly Int32Array[], index: number): number {
-    if (this.#generation !== textGeneration()) this.forgetAll();
     return (this.#entries[this.#place(textNumbers, index) + this.#dimensions] ?? 0) - 1;
   }
 
@@ -59,7 +73,6 @@ export class RecentSeries {
   forgetAll(): void {
     if (this.#count > 0) this.#entries.fill(0);
     this.#count = 0;
-    this.#generation = textGeneration();
   }
 
   #makeRoom(seriesCount: number): void {
@@ -75,14 +88,18 @@ export class RecentSeries {
   #place(textNumbers: readonly Int32Array[], index: number): number {
     const entries = this.#entries;
     const dimensions = this.#dimensions;
-    let hash = 0;
-    for (let at = 0; at < dimensions; at++) hash = Math.imul(hash ^ (textNumbers[at]?.[index] ?? 0), GOLDEN_RATIO);
-    for (let entry = hash ^ (hash >>> 15); ; entry++) {
+    for (let entry = this.#home(textNumbers, index); ; entry++) {
       const place = (entry & this.#mask) * this.#stride;
       if (entries[place + dimensions] === 0) return place;
       let same = 0;
       while (same < dimensions && entries[place + same] === textNumbers[same]?.[index]) same++;
       if (same === dimensions) return place;
     }
+  }
+
+  #home(textNumbers: readonly Int32Array[], index: number): number {
+    let hash = 0;
+    for (let at = 0; at < this.#dimensions; at++) hash = Math.imul(hash ^ (textNumbers[at]?.[index] ?? 0), GOLDEN_RATIO);
+    return (hash ^ (hash >>> 15)) & this.#mask;
   }
 }

@@ -4,15 +4,23 @@
  */
 import type { FieldValue } from "../protocol/field-path.ts";
 import { OTHER_SERIES, type DimensionValue } from "../protocol/metric-definition.ts";
+import { textGeneration } from "../protocol/text-numbers.ts";
+import type { DedupKey } from "./deduplicate.ts";
 import type { GatheredRows } from "./gathered-rows.ts";
 import { dimensionValue } from "./metric-plan.ts";
 import { NO_SERIES, RecentSeries } from "./recent-series.ts";
+import { valueNumbers } from "./value-numbers.ts";
 
 /** The series is part of keys in stores, which have a limit of their own. */
 const SERIES_ID_BYTES_MAX = 1_200;
 /** Estimated memory of a series beside its texts: the places in lists and Maps, and the headers of objects. */
 const SERIES_BYTES = 180;
+/** With more, texts are likely to come with numbers that the reader has just given them: see `value-numbers.ts`. */
+const FEW_SERIES = 500;
 const encoder = new TextEncoder();
+
+/** What `fetch` saw, kept so that no compiler takes the touching away. */
+export let touched = 0;
 
 /** Level by level, without a joined key: no text is made for a series that exists. */
 type Node = Map<DimensionValue, Node | number>;
@@ -31,12 +39,19 @@ export class SeriesTable {
   readonly #panes: number[] = [];
   readonly #free: number[] = [];
   readonly #recent: RecentSeries;
+  readonly #key: DedupKey;
+  readonly #few: number;
+  /** There have been more than a few series. */
+  #byValue = false;
   #idBytesSum = 0;
   /** Events that went to the `__other__` series. */
   overflowedEvents = 0;
 
-  constructor(seriesMax: number, dimensionCount: number) {
+  /** `key`: what texts are hashed with in memory. */
+  constructor(seriesMax: number, dimensionCount: number, key: DedupKey, few = FEW_SERIES) {
     this.#seriesMax = seriesMax;
+    this.#key = key;
+    this.#few = few;
     this.#recent = new RecentSeries(dimensionCount);
   }
 
@@ -71,6 +86,12 @@ export class SeriesTable {
    */
   ofRows(rows: GatheredRows, count: number, into: Int32Array): void {
     const { textNumbers } = rows;
+    this.#byValue ||= this.count > this.#few;
+    if (this.#byValue) {
+      rows.numberValues(this.#key);
+      this.#recent.begin(~valueNumbers.generation);
+      touched = this.#recent.fetch(textNumbers, count);
+    } else this.#recent.begin(textGeneration());
     for (let index = 0; index < count; index++) {
       if (!rows.takes(index)) continue;
       const recent = this.#recent.find(textNumbers, index);

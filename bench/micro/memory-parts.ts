@@ -100,7 +100,7 @@ function seriesEvent(series: number, timeMs: number): TestEvent {
 
 /** `panes` 10 s panes in each series. One thing: a series. */
 function series(definition: MetricDefinition, panes: number): WeighedPart {
-  const partials = new PartialPanes(TENANT, new MetricPlan(definition));
+  const partials = new PartialPanes(TENANT, new MetricPlan(definition), rules.dedupKey);
   return {
     fill(things) {
       for (let pane = 0; pane < panes; pane++) {
@@ -144,7 +144,7 @@ function stage2(definition: MetricDefinition, panes: number): WeighedPart {
           things,
           (number) => seriesEvent(number, timeMs),
           (events) => {
-            const partials = new PartialPanes(TENANT, plan);
+            const partials = new PartialPanes(TENANT, plan, rules.dedupKey);
             add(partials, events, paneKey(timeMs, FINE_MS));
             const writer = new ByteWriter();
             const collected = partials.collect(writer);

@@ -125,7 +125,7 @@ class Pair {
   constructor(plan: MetricPlan) {
     this.#plan = plan;
     this.#model = new Model(plan);
-    this.#panes = new PartialPanes(TENANT, plan);
+    this.#panes = new PartialPanes(TENANT, plan, rules.dedupKey);
   }
 
   turn(events: readonly TestEvent[]): void {
@@ -172,7 +172,7 @@ class Pair {
   restart(): void {
     this.snapshot();
     const { overflowedEvents, agedEvents } = this.#panes;
-    this.#panes = new PartialPanes(TENANT, this.#plan);
+    this.#panes = new PartialPanes(TENANT, this.#plan, rules.dedupKey);
     this.#panes.agedEvents = agedEvents;
     this.#model.overflowed -= overflowedEvents;
     for (const { key, value } of this.#store.values()) this.#panes.restore({ key, value });

@@ -7,6 +7,7 @@ import { MetricPlan } from "../../actors/metric-plan.ts";
 import { PaneSlice } from "../../actors/pane-slice.ts";
 import { PaneTable } from "../../actors/pane-table.ts";
 import { SeriesTable } from "../../actors/series-table.ts";
+import { rules } from "./event-fixture.ts";
 
 const plan = new MetricPlan(metricDefinition.parse({ name: "m", aggregates: ["count"] }));
 
@@ -14,7 +15,7 @@ test("each series has a place of its own, in the order in which they came", () =
   const anySeries = fc.oneof(fc.nat(50), fc.nat(1_000_000));
   fc.assert(
     fc.property(fc.array(anySeries, { maxLength: 400, size: "max" }), (all) => {
-      const slice = new PaneSlice(0, new PaneTable(plan, new SeriesTable(10, 0)));
+      const slice = new PaneSlice(0, new PaneTable(plan, new SeriesTable(10, 0, rules.dedupKey)));
       const places = new Map<number, number>();
       for (const series of all) {
         if (!places.has(series)) places.set(series, places.size);

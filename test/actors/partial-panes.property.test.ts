@@ -34,7 +34,7 @@ class Fixture {
 
   constructor(definition = limited) {
     this.plan = new MetricPlan(definition);
-    this.panes = new PartialPanes(TENANT, this.plan);
+    this.panes = new PartialPanes(TENANT, this.plan, rules.dedupKey);
   }
 
   add(events: readonly TestEvent[]): void {

@@ -1,6 +1,7 @@
 /**
  * Law: rows find the series of their dimensions' values, whatever rows came before and whichever series have gone meanwhile, also
- * by the numbers of their texts (`recent-series.ts`), which series that are gone must not answer to.
+ * by the numbers of their texts (`recent-series.ts`) or, of more than a few series, those of their values (`value-numbers.ts`),
+ * which series that are gone must not answer to.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +12,7 @@ import { AcceptedRows } from "../../actors/accepted-rows.ts";
 import { gather } from "../../actors/gathered-rows.ts";
 import { dimensionValue, MetricPlan } from "../../actors/metric-plan.ts";
 import { SeriesTable } from "../../actors/series-table.ts";
-import { BASE_MS, columnsOf, event, type TestEvent } from "./event-fixture.ts";
+import { BASE_MS, columnsOf, event, rules, type TestEvent } from "./event-fixture.ts";
 
 const SERIES_MAX = 40;
 const plan = new MetricPlan(
@@ -19,7 +20,7 @@ const plan = new MetricPlan(
 );
 const country = fc.oneof(
   { weight: 6, arbitrary: fc.nat(9).map((number) => `c${number}`) },
-  { weight: 1, arbitrary: fc.constantFrom("", null, undefined, OTHER_SERIES) },
+  { weight: 1, arbitrary: fc.constantFrom("", null, undefined, OTHER_SERIES, "\u00e9", "\ud83d\ude00", "\ud83d", "\ufffd") },
 );
 const anyEvent = fc
   .record({ country, eventType: fc.nat(5).map((number) => `t${number}`) })
@@ -34,10 +35,14 @@ const step = fc.oneof(
 );
 
 class Checked {
-  readonly #table = new SeriesTable(SERIES_MAX, plan.dimensionCount);
+  readonly #table: SeriesTable;
   /** By series that has its one pane: its id. */
   readonly #ids = new Map<number, string>();
   #overflowed = 0;
+
+  constructor(few: number) {
+    this.#table = new SeriesTable(SERIES_MAX, plan.dimensionCount, rules.dedupKey, few);
+  }
 
   take(frames: readonly (readonly TestEvent[])[]): void {
     const accepted = new AcceptedRows();
@@ -72,8 +77,8 @@ class Checked {
 
 test("rows find their series, after any that have gone", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
-      const checked = new Checked();
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), fc.constantFrom(0, 8, SERIES_MAX), (steps, few) => {
+      const checked = new Checked(few);
       for (const each of steps) {
         if (each === "generation") beginTextGeneration();
         else if ("frames" in each) checked.take(each.frames);

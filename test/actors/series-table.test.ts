@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeriesTable } from "../../actors/series-table.ts";
+import { rules } from "./event-fixture.ts";
 
 test("a number is news once, again after a reuse, and again when stage 2 starts anew", () => {
-  const table = new SeriesTable(10, 1);
+  const table = new SeriesTable(10, 1, rules.dedupKey);
   const first = table.of(["a"]);
   table.addPane(first);
   assert.deepEqual([table.takeNews(first), table.takeNews(first)], ['["a"]', undefined]);
