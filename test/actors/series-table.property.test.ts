@@ -15,9 +15,9 @@ import { SeriesTable } from "../../actors/series-table.ts";
 import { BASE_MS, columnsOf, event, rules, type TestEvent } from "./event-fixture.ts";
 
 const SERIES_MAX = 40;
-const plan = new MetricPlan(
-  metricDefinition.parse({ name: "m", aggregates: ["count"], dimensions: ["country", "eventType"], seriesMax: SERIES_MAX }),
-);
+const plans = [["country"], ["country", "eventType"]].map((dimensions) => {
+  return new MetricPlan(metricDefinition.parse({ name: "m", aggregates: ["count"], dimensions, seriesMax: SERIES_MAX }));
+});
 const country = fc.oneof(
   { weight: 6, arbitrary: fc.nat(9).map((number) => `c${number}`) },
   { weight: 1, arbitrary: fc.constantFrom("", null, undefined, OTHER_SERIES, "\u00e9", "\ud83d\ude00", "\ud83d", "\ufffd") },
@@ -35,12 +35,14 @@ const step = fc.oneof(
 );
 
 class Checked {
+  readonly #plan: MetricPlan;
   readonly #table: SeriesTable;
   /** By series that has its one pane: its id. */
   readonly #ids = new Map<number, string>();
   #overflowed = 0;
 
-  constructor(few: number) {
+  constructor(plan: MetricPlan, few: number) {
+    this.#plan = plan;
     this.#table = new SeriesTable(SERIES_MAX, plan.dimensionCount, rules.dedupKey, few);
   }
 
@@ -51,7 +53,7 @@ class Checked {
       events.forEach((_, row) => accepted.push(columns, row, 1));
     }
     const found = new Int32Array(accepted.count);
-    this.#table.ofRows(gather(plan, accepted), accepted.count, found);
+    this.#table.ofRows(gather(this.#plan, accepted), accepted.count, found);
     frames.flat().forEach((each, index) => this.#check(each, found[index] ?? 0));
     assert.equal(this.#table.overflowedEvents, this.#overflowed);
   }
@@ -64,11 +66,12 @@ class Checked {
   }
 
   #check({ country: value, eventType }: TestEvent, series: number): void {
-    const id = JSON.stringify([dimensionValue(value), eventType]);
+    const dimensions = [dimensionValue(value), eventType].slice(0, this.#plan.dimensionCount);
+    const id = JSON.stringify(dimensions);
     const alive = new Set(this.#ids.values());
     const fits = alive.has(id) || alive.size < SERIES_MAX;
     if (!fits) this.#overflowed++;
-    assert.equal(this.#table.idOf(series), fits ? id : JSON.stringify([OTHER_SERIES, OTHER_SERIES]));
+    assert.equal(this.#table.idOf(series), fits ? id : JSON.stringify(dimensions.map(() => OTHER_SERIES)));
     if (this.#ids.has(series)) return;
     this.#table.addPane(series);
     this.#ids.set(series, this.#table.idOf(series));
@@ -77,14 +80,19 @@ class Checked {
 
 test("rows find their series, after any that have gone", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60, size: "max" }), fc.constantFrom(0, 8, SERIES_MAX), (steps, few) => {
-      const checked = new Checked(few);
-      for (const each of steps) {
-        if (each === "generation") beginTextGeneration();
-        else if ("frames" in each) checked.take(each.frames);
-        else checked.release(each.release);
-      }
-    }),
+    fc.property(
+      fc.array(step, { maxLength: 60, size: "max" }),
+      fc.constantFrom(...plans),
+      fc.constantFrom(0, 8, SERIES_MAX),
+      (steps, plan, few) => {
+        const checked = new Checked(plan, few);
+        for (const each of steps) {
+          if (each === "generation") beginTextGeneration();
+          else if ("frames" in each) checked.take(each.frames);
+          else checked.release(each.release);
+        }
+      },
+    ),
     { numRuns: 200 },
   );
 });
