@@ -113,6 +113,7 @@ export class PartitionTenant {
     for (let first = from; first < to; first += HASHED_MAX) {
       const end = Math.min(to, first + HASHED_MAX);
       this.dedup.hash(columns.eventIds, rows, first, end);
+      this.sessions.fetch(columns, rows, first, end);
       for (let at = first; at < end; at++) {
         const row = rows[at] ?? 0;
         const verdict = this.#judge(columns, row, at - first);
@@ -120,7 +121,7 @@ export class PartitionTenant {
         columns.verdicts[row] = verdict;
         if (verdict === ACCEPTED) {
           this.ledger.accepted++;
-          this.#count(columns, row, ingestTimeMs);
+          this.#count(columns, row, at - first, ingestTimeMs);
         } else {
           this.ledger[kindOf(verdict)]++;
         }
@@ -140,7 +141,7 @@ export class PartitionTenant {
     return (columns.eventTimesMs[row] ?? 0) < this.watermarkMs - this.#rules.allowedLatenessMs ? LATE : ACCEPTED;
   }
 
-  #count(columns: EventColumns, row: number, ingestTimeMs: number): void {
+  #count(columns: EventColumns, row: number, fetched: number, ingestTimeMs: number): void {
     const eventTimeMs = columns.eventTimesMs[row] ?? 0;
     this.dedup.remember();
     if (eventTimeMs > this.watermarkMs) {
@@ -148,7 +149,7 @@ export class PartitionTenant {
       this.watermarkIngestMs = ingestTimeMs;
       if (this.#ladder.advance(eventTimeMs)) this.#minutePassed = true;
     }
-    this.sessions.applyRow(columns, row);
+    this.sessions.applyRow(columns, row, fetched);
     this.#accepted.push(columns, row, this.#ladder.keyAt(eventTimeMs));
   }
 

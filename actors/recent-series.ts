@@ -77,11 +77,24 @@ export class RecentSeries {
 
   #makeRoom(seriesCount: number): void {
     const entries = this.#mask + 1;
-    if (entries < ROOM * seriesCount) {
-      this.#mask = 2 * entries - 1;
-      this.#entries = new Int32Array(2 * entries * this.#stride);
-      this.#count = 0;
-    } else this.forgetAll();
+    if (entries >= ROOM * seriesCount) return this.forgetAll();
+    const before = this.#entries;
+    this.#mask = 2 * entries - 1;
+    this.#entries = new Int32Array(2 * before.length);
+    for (let from = 0; from < before.length; from += this.#stride) {
+      if (before[from + this.#dimensions] !== 0) this.#move(before, from);
+    }
+  }
+
+  /** Puts an entry of a shorter table where it belongs. */
+  #move(before: Int32Array, from: number): void {
+    const entries = this.#entries;
+    const stride = this.#stride;
+    let hash = 0;
+    for (let at = 0; at < this.#dimensions; at++) hash = mixed(hash, before[from + at] ?? 0);
+    let entry = spread(hash) & this.#mask;
+    while (entries[entry * stride + this.#dimensions] !== 0) entry = (entry + 1) & this.#mask;
+    for (let at = 0; at < stride; at++) entries[entry * stride + at] = before[from + at] ?? 0;
   }
 
   /** Where the entry of a row is, or would go. */
@@ -99,7 +112,15 @@ export class RecentSeries {
 
   #home(textNumbers: readonly Int32Array[], index: number): number {
     let hash = 0;
-    for (let at = 0; at < this.#dimensions; at++) hash = Math.imul(hash ^ (textNumbers[at]?.[index] ?? 0), GOLDEN_RATIO);
-    return (hash ^ (hash >>> 15)) & this.#mask;
+    for (let at = 0; at < this.#dimensions; at++) hash = mixed(hash, textNumbers[at]?.[index] ?? 0);
+    return spread(hash) & this.#mask;
   }
+}
+
+function mixed(hash: number, number: number): number {
+  return Math.imul(hash ^ number, GOLDEN_RATIO);
+}
+
+function spread(hash: number): number {
+  return hash ^ (hash >>> 15);
 }

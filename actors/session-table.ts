@@ -13,6 +13,7 @@
  *   blocks:                                                     [id, user]              [number count, number count...]
  */
 import { assert } from "../protocol/assert.ts";
+import type { FieldColumn } from "../protocol/field-column.ts";
 import { NOT_KNOWN, TextMemo } from "../protocol/text-memo.ts";
 import { NO_TEXT_NUMBER, textGeneration } from "../protocol/text-numbers.ts";
 import { countedBytes } from "./counted-bytes.ts";
@@ -54,12 +55,33 @@ const STORED = 8;
 /** Not plain: all but texts, flags and end are in an object. */
 const WHOLE = 16;
 
+/** Fewer stay in the processor's cache, where `fetch` would cost more than it saves. */
+const FETCH_MIN = 1_024;
 const RECENT_MIN = 16;
 const RECENT_MAX = 16_384;
+/** Places for each session, until there are the most: with one, more than a third of them would drive out another. */
+const RECENT_ROOM = 2;
 const EVENTS_MAX = 0x7fff_ffff;
+
+/** So many ids are hashed at once. */
+export const FETCHED_MAX = 128;
+/** Of the ids that were hashed last, whatever table they are for: their hashes, by row; and which rows they are of. */
+let fetchedCount = 0;
+const fetchedHashes = new Int32Array(FETCHED_MAX);
+const unknowns = new Int32Array(FETCHED_MAX);
+/** Their numbers, then where their texts are. */
+const fetchedNumbers = new Int32Array(FETCHED_MAX);
+/** What `fetch` saw, kept so that no compiler takes the touching away. */
+export let touched = 0;
+
+/** The hash of the id that was the `index`th for the last `fetch`, from 0; 0 when it was not hashed. */
+export function fetchedHash(index: number): number {
+  return index < fetchedCount ? (fetchedHashes[index] ?? 0) : 0;
+}
 
 export class SessionTable {
   readonly #key: DedupKey;
+  readonly #fetchMin: number;
   readonly #index = new NumberIndex();
   readonly #records = new PagedWords(PAGE_RECORDS * RECORD_WORDS, FIRST_RECORDS * RECORD_WORDS);
   readonly #blocks = new WordBlocks();
@@ -75,8 +97,9 @@ export class SessionTable {
   #end = 0;
   #free = NO_SESSION;
 
-  constructor(key: DedupKey) {
+  constructor(key: DedupKey, fetchMin = FETCH_MIN) {
     this.#key = key;
+    this.#fetchMin = fetchMin;
   }
 
   get count(): number {
@@ -110,12 +133,51 @@ export class SessionTable {
     return this.#end > 4 * PAGE_RECORDS && this.count * 4 < this.#end;
   }
 
-  /** The number of the session; `NO_SESSION` when it is not in memory. `idNumber`: of its text, where that is known. */
-  find(id: string, idNumber = NO_TEXT_NUMBER): number {
-    const recent = this.#recent.get(idNumber);
-    // Whoever has its number now has another text.
-    if (recent !== NOT_KNOWN && this.#record(recent)[wordIn(recent) + ID_NUMBER] === idNumber) return recent;
-    const number = this.#lookUp(id);
+  /**
+   * Hashes the ids of `rows[from]` to before `rows[to]` (no more than FETCHED_MAX), where they are not known by the numbers of their
+   * texts, and touches what `find` will look at, so that the processor waits for all of that memory together: of a million sessions
+   * nearly all lie in memory that is slow to reach (`npm run bench -- scale --micro`). The hashes are `fetchedHash`.
+   */
+  fetch(ids: readonly string[], idNumbers: FieldColumn, rows: Int32Array, from: number, to: number): void {
+    fetchedCount = this.count < this.#fetchMin ? 0 : to - from;
+    if (fetchedCount === 0) return;
+    let unknown = 0;
+    for (let at = from; at < to; at++) {
+      const row = rows[at] ?? 0;
+      // Others may drive it out before it is looked for.
+      fetchedHashes[at - from] = 0;
+      if (this.#known(idNumbers.kind(row)) !== NO_SESSION) continue;
+      fetchedHashes[at - from] = hashLoaded(this.#key, loadText(ids[row] ?? ""));
+      unknowns[unknown++] = at - from;
+    }
+    const index = this.#index;
+    for (let at = 0; at < unknown; at++) {
+      const place = index.first(fetchedHashes[unknowns[at] ?? 0] ?? 0);
+      fetchedNumbers[at] = place < 0 ? NO_SESSION : index.numberAt(place);
+    }
+    let seen = 0;
+    for (let at = 0; at < unknown; at++) {
+      const number = fetchedNumbers[at] ?? NO_SESSION;
+      if (number === NO_SESSION) continue;
+      const record = this.#record(number);
+      seen |= record[wordIn(number)] as number;
+      fetchedNumbers[at] = record[wordIn(number) + TEXTS] as number;
+    }
+    for (let at = 0; at < unknown; at++) {
+      const texts = fetchedNumbers[at] ?? NO_SESSION;
+      if (texts !== NO_SESSION) seen |= this.#blocks.page(texts)[offsetIn(texts)] as number;
+    }
+    touched = seen;
+  }
+
+  /**
+   * The number of the session; `NO_SESSION` when it is not in memory. `idNumber`: of its text, where that is known; `hash`: what
+   * `fetch` found, or 0.
+   */
+  find(id: string, idNumber = NO_TEXT_NUMBER, hash = 0): number {
+    const known = this.#known(idNumber);
+    if (known !== NO_SESSION) return known;
+    const number = this.#lookUp(id, hash);
     if (number !== NO_SESSION && idNumber !== NO_TEXT_NUMBER) {
       this.#record(number)[wordIn(number) + ID_NUMBER] = idNumber;
       this.#recent.put(idNumber, number);
@@ -123,9 +185,15 @@ export class SessionTable {
     return number;
   }
 
-  #lookUp(id: string): number {
+  #known(idNumber: number): number {
+    const recent = this.#recent.get(idNumber);
+    // Whoever has its number now has another text.
+    return recent !== NOT_KNOWN && this.#record(recent)[wordIn(recent) + ID_NUMBER] === idNumber ? recent : NO_SESSION;
+  }
+
+  #lookUp(id: string, fetched: number): number {
     const lengthBytes = loadText(id);
-    const hash = hashLoaded(this.#key, lengthBytes);
+    const hash = fetched === 0 ? hashLoaded(this.#key, lengthBytes) : fetched;
     const index = this.#index;
     for (let place = index.first(hash); place !== -1; place = index.next(place, hash)) {
       const number = index.numberAt(place);
@@ -359,7 +427,7 @@ export class SessionTable {
     record[at + TEXTS] = texts;
     record[at + LENGTHS] = lengthBytes;
     this.#index.add(hash, number);
-    if (this.count > this.#recentCapacity && this.#recentCapacity < RECENT_MAX) {
+    if (this.count * RECENT_ROOM > this.#recentCapacity && this.#recentCapacity < RECENT_MAX) {
       this.#recentCapacity *= 4;
       this.#recent = new TextMemo(this.#recentCapacity);
     }

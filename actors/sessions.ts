@@ -19,7 +19,7 @@ import type { StateReader, StateWrite } from "./effects.ts";
 import { floorTo } from "./pane.ts";
 import type { DedupKey } from "./deduplicate.ts";
 import { NumberList } from "./number-list.ts";
-import { NO_SESSION, SessionTable } from "./session-table.ts";
+import { fetchedHash, NO_SESSION, SessionTable } from "./session-table.ts";
 import { Session } from "./session.ts";
 
 const SESSIONS = "sessions";
@@ -78,16 +78,22 @@ export class Sessions {
     this.#types = columns.column("eventType");
   }
 
-  /** Applies an accepted row of the frame that was opened. */
-  applyRow({ sessionIds, userIds, eventTypes, eventTimesMs }: EventColumns, row: number): void {
+  /** Before some of its rows are applied, `rows[from]` to before `rows[to]`: no more than FETCHED_MAX. */
+  fetch({ sessionIds }: EventColumns, rows: Int32Array, from: number, to: number): void {
+    this.#table.fetch(sessionIds, this.#ids, rows, from, to);
+  }
+
+  /** Applies an accepted row of the frame that was opened: the one that was the `fetched`th of those fetched last, from 0. */
+  applyRow({ sessionIds, userIds, eventTypes, eventTimesMs }: EventColumns, row: number, fetched: number): void {
     const idNumber = this.#ids.kind(row);
     const typeNumber = this.#types.kind(row);
     const userNumber = this.#users.kind(row);
     const id = sessionIds[row] ?? "";
-    this.apply(id, eventTimesMs[row] ?? 0, eventTypes[row] ?? "", userIds[row], idNumber, typeNumber, userNumber);
+    const hash = fetchedHash(fetched);
+    this.apply(id, eventTimesMs[row] ?? 0, eventTypes[row] ?? "", userIds[row], idNumber, typeNumber, userNumber, hash);
   }
 
-  /** `...Number`: of the texts (`protocol/text-numbers.ts`), where they are known. */
+  /** `...Number`: of the texts (`protocol/text-numbers.ts`), where they are known; `hash`: of the id, or 0. */
   apply(
     sessionId: string,
     eventTimeMs: number,
@@ -96,9 +102,10 @@ export class Sessions {
     idNumber = NO_TEXT_NUMBER,
     typeNumber = NO_TEXT_NUMBER,
     userNumber = NO_TEXT_NUMBER,
+    hash = 0,
   ): void {
     const table = this.#table;
-    let number = table.find(sessionId, idNumber);
+    let number = table.find(sessionId, idNumber, hash);
     if (number === NO_SESSION) {
       const cold = this.#wake(sessionId);
       if (cold === undefined) {

@@ -170,7 +170,7 @@ class StagedHost {
     const again = this.#read(handed, (frames[0]?.offset ?? 1) - 1);
     const rowsOf = again.map(({ columns }) => rowsByPartition(columns as EventColumns));
     clock.measure("dedup", () => this.#deduplicate(again, rowsOf, nowMs));
-    clock.measure("sessions", () => this.#visit(again));
+    clock.measure("sessions", () => this.#visit(again, rowsOf));
     clock.measure("withoutMetrics", () => applyTurn(again, this.#plainPartitions, PARTITIONS));
     for (const { columns } of [...frames, ...again]) (columns as EventColumns).release();
     this.#batch.recycle([handed[0]?.batch?.buffer ?? new ArrayBuffer(0)]);
@@ -259,12 +259,18 @@ class StagedHost {
     });
   }
 
-  #visit(frames: readonly FrameInTurn[]): void {
-    for (const { columns } of frames) {
-      const { count, partitions } = columns as EventColumns;
-      for (const sessions of this.#sessions) sessions.open(columns as EventColumns);
-      for (let row = 0; row < count; row++) this.#sessions[partitions[row] ?? 0]?.applyRow(columns as EventColumns, row);
-    }
+  #visit(frames: readonly FrameInTurn[], rowsOf: readonly (readonly Int32Array[])[]): void {
+    frames.forEach(({ columns }, frame) => {
+      rowsOf[frame]?.forEach((rows, partition) => {
+        const sessions = this.#sessions[partition];
+        sessions?.open(columns as EventColumns);
+        for (let from = 0; from < rows.length; from += HASHED_MAX) {
+          const to = Math.min(rows.length, from + HASHED_MAX);
+          sessions?.fetch(columns as EventColumns, rows, from, to);
+          for (let at = from; at < to; at++) sessions?.applyRow(columns as EventColumns, rows[at] ?? 0, at - from);
+        }
+      });
+    });
   }
 }
 

@@ -2,6 +2,7 @@
  * Laws of the flat sessions, beside a Map of `Session` objects that sees the same events, snapshots, closings and restarts:
  * - each session in memory is the one that the Map has, and has the same bytes;
  * - numbers and pieces of memory that are given back are used again: what has gone leaves nothing in what comes;
+ * - rows that are fetched together find the sessions that they would find one by one;
  * - the numbers of texts (`protocol/text-numbers.ts`), which come and go, show in nothing;
  * - a table that is empty again holds no types.
  */
@@ -9,9 +10,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { NumberIndex } from "../../actors/number-index.ts";
-import { NO_SESSION, SessionTable } from "../../actors/session-table.ts";
+import { fetchedHash, NO_SESSION, SessionTable } from "../../actors/session-table.ts";
 import { Session } from "../../actors/session.ts";
 import { hashLoaded, loadText } from "../../actors/text-words.ts";
+import { FieldColumn } from "../../protocol/field-column.ts";
 import { limits } from "../../protocol/limits.ts";
 import { beginTextGeneration, NO_TEXT_NUMBER } from "../../protocol/text-numbers.ts";
 import { newTextNumber } from "../support/text-number.ts";
@@ -25,24 +27,25 @@ const id = fc.oneof(
   fc.constantFrom("", "a", "ab", "größe", "😀", "日本".repeat(40), "x".repeat(255), "x".repeat(256)),
 );
 const userId = fc.constantFrom(undefined, "", "u", "u1", "u2", "ü", "\u{1f600}", "\uffee", "user".repeat(64));
+const event = fc.record({
+  id,
+  // Mostly within one gap, at boundaries too.
+  atMs: fc.oneof(
+    fc.nat(5).map((minutes) => minutes * MINUTE_MS),
+    fc.nat(8).map((halves) => (halves * GAP_MS) / 2),
+  ),
+  // Sometimes more types than a record holds.
+  type: fc.oneof(
+    fc.constantFrom("view", "click"),
+    fc.nat(25).map((number) => `type-${number}`),
+  ),
+  userId,
+});
 const happening = fc.oneof(
   {
     weight: 12,
-    arbitrary: fc.record({
-      kind: fc.constant("event" as const),
-      id,
-      // Mostly within one gap, at boundaries too.
-      atMs: fc.oneof(
-        fc.nat(5).map((minutes) => minutes * MINUTE_MS),
-        fc.nat(8).map((halves) => (halves * GAP_MS) / 2),
-      ),
-      // Sometimes more types than a record holds.
-      type: fc.oneof(
-        fc.constantFrom("view", "click"),
-        fc.nat(25).map((number) => `type-${number}`),
-      ),
-      userId,
-    }),
+    // Those of one frame in one partition.
+    arbitrary: fc.record({ kind: fc.constant("events" as const), events: fc.array(event, { minLength: 1, maxLength: 6 }) }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("store" as const), id }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("remove" as const), id }) },
@@ -50,8 +53,10 @@ const happening = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("renumber" as const, "beginAnew" as const) }) },
 );
 
+type TestEvent = typeof event extends fc.Arbitrary<infer Value> ? Value : never;
+
 class Both {
-  readonly table = new SessionTable(rules.dedupKey);
+  readonly table = new SessionTable(rules.dedupKey, 3);
   readonly plain = new Map<string, Session>();
   readonly stored = new Map<string, Uint8Array>();
   #changeSeq = 0;
@@ -59,8 +64,19 @@ class Both {
   /** By text: its number, until an interner drives it out. */
   readonly #numbers = new Map<string, number>();
 
-  event(sessionId: string, timeMs: number, type: string, user: string | undefined): void {
-    const number = this.table.find(sessionId, this.#numberOf(sessionId));
+  events(events: readonly TestEvent[]): void {
+    const ids = events.map((each) => each.id);
+    const kinds = Int32Array.from(ids, (each) => this.#numberOf(each));
+    const rows = Int32Array.from(ids, (_, index) => ids.length - 1 - index);
+    this.table.fetch(ids, new FieldColumn(ids, kinds, 0), rows, 0, rows.length);
+    rows.forEach((row, at) => {
+      const { id: sessionId, atMs, type, userId: user } = events[row] as TestEvent;
+      this.event(sessionId, BASE_MS + atMs, type, user, fetchedHash(at));
+    });
+  }
+
+  event(sessionId: string, timeMs: number, type: string, user: string | undefined, hash = 0): void {
+    const number = this.table.find(sessionId, this.#numberOf(sessionId), hash);
     if (number === NO_SESSION) this.table.begin(sessionId, timeMs, type, user);
     else this.table.apply(number, timeMs, type, user, GAP_MS, this.#numberOf(type), this.#numberOf(user));
     const session = this.plain.get(sessionId) ?? new Session(sessionId);
@@ -131,7 +147,7 @@ test("flat sessions are those of a Map of objects", () => {
     fc.property(fc.array(happening, { maxLength: 150, size: "max" }), (happenings) => {
       const both = new Both();
       for (const each of happenings) {
-        if (each.kind === "event") both.event(each.id, BASE_MS + each.atMs, each.type, each.userId);
+        if (each.kind === "events") both.events(each.events);
         else if ("id" in each) both[each.kind](each.id);
         else both[each.kind]();
       }
