@@ -79,9 +79,12 @@ export class MetricPlan {
 
   /** The states of many panes, a column for each aggregate: what stage 1 keeps. */
   newColumns(): StateColumn[] {
-    return this.aggregates.map((aggregate, index) => {
+    const shared = this.aggregates.map(({ shares }) => this.aggregates.findIndex(({ name }) => name === shares));
+    const own = this.aggregates.map((aggregate, index) => {
+      if (shared[index] !== -1) return undefined;
       return aggregate.newColumn?.() ?? new StateObjects(aggregate, this.#adds[index] as AddToStates);
     });
+    return own.map((column, index) => column ?? (this.aggregates[index]?.newColumn?.(own[shared[index] ?? -1]) as StateColumn));
   }
 
   /** Adds one event's value to the states of a pane: what columns must equal. */

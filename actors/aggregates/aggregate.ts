@@ -51,6 +51,11 @@ export interface Aggregate<State> {
   read(reader: ByteReader): State;
   /** About how much memory the state takes. */
   sizeBytes(state: State): number;
-  /** For states of a few numbers: many of them in flat memory. Without it, there is an object for each. */
-  newColumn?(): StateColumn;
+  /**
+   * For states of a few numbers: many of them in flat memory. Without it, there is an object for each. `shared`: the column of the
+   * same panes for the aggregate that `shares` names, when a metric has both; that one adds, merges and clears what both need.
+   */
+  newColumn?(shared?: StateColumn): StateColumn;
+  /** An aggregate whose state, or a part of it, is this one's too. */
+  readonly shares?: AggregateName;
 }

@@ -127,10 +127,15 @@ export class BucketCounts {
       this.#keys = grown(this.#keys, room);
       this.#counts = grown(this.#counts, room);
     }
-    this.#keys.copyWithin(at + 1, at, this.#buckets);
-    this.#counts.copyWithin(at + 1, at, this.#buckets);
-    this.#keys[at] = key;
-    this.#counts[at] = count;
+    const keys = this.#keys;
+    const counts = this.#counts;
+    // A loop, as `copyWithin` takes longer for the few that there are.
+    for (let to = this.#buckets; to > at; to--) {
+      keys[to] = keys[to - 1] ?? 0;
+      counts[to] = counts[to - 1] ?? 0;
+    }
+    keys[at] = key;
+    counts[at] = count;
     this.#buckets++;
     this.#turnDenseIfClose();
   }

@@ -38,15 +38,23 @@ export const mean: Aggregate<Mean> = {
     return { sum: ExactSum.read(reader), numbers };
   },
   sizeBytes: (state) => 40 + state.sum.sizeBytes(),
-  newColumn: () => new Means(),
+  shares: "sum",
+  newColumn: (shared) => new Means(shared as ExactSums | undefined),
 };
 
+/** The sums are those of `sum`, where a metric has both: exact sums are most of what a mean costs and takes. */
 class Means implements StateColumn {
-  readonly #sums = new ExactSums();
+  readonly #sums: ExactSums;
+  readonly #isShared: boolean;
   #numbers = NO_NUMBERS;
 
+  constructor(shared: ExactSums | undefined) {
+    this.#sums = shared ?? new ExactSums();
+    this.#isShared = shared !== undefined;
+  }
+
   grow(capacity: number): void {
-    this.#sums.grow(capacity);
+    if (!this.#isShared) this.#sums.grow(capacity);
     this.#numbers = grown(this.#numbers, capacity, 0);
   }
 
@@ -55,13 +63,13 @@ class Means implements StateColumn {
       const value = numbers[indexes[at] ?? 0] ?? 0;
       if (!Number.isFinite(value)) continue;
       const place = places[at] ?? 0;
-      this.#sums.add(place, value);
+      if (!this.#isShared) this.#sums.add(place, value);
       this.#numbers[place] = (this.#numbers[place] ?? 0) + 1;
     }
   }
 
   merge(place: number, from: Means, fromPlace: number): void {
-    this.#sums.merge(place, from.#sums, fromPlace);
+    if (!this.#isShared) this.#sums.merge(place, from.#sums, fromPlace);
     this.#numbers[place] = (this.#numbers[place] ?? 0) + (from.#numbers[fromPlace] ?? 0);
   }
 
@@ -77,15 +85,15 @@ class Means implements StateColumn {
 
   clear(place: number): void {
     this.#numbers[place] = 0;
-    this.#sums.clear(place);
+    if (!this.#isShared) this.#sums.clear(place);
   }
 
   get placeBytes(): number {
-    return 8 + this.#sums.placeBytes;
+    return 8 + (this.#isShared ? 0 : this.#sums.placeBytes);
   }
 
   objectBytesAt(place: number): number {
-    return this.#sums.objectBytesAt(place);
+    return this.#isShared ? 0 : this.#sums.objectBytesAt(place);
   }
 
   stateAt(place: number): Mean {

@@ -97,6 +97,44 @@ export class StateObjects implements StateColumn {
   }
 }
 
+/** The states of another column, which has nothing of its own: `rate` beside `count`. */
+export class SharedStates implements StateColumn {
+  readonly #of: StateColumn;
+
+  constructor(of: StateColumn) {
+    this.#of = of;
+  }
+
+  grow(): void {}
+
+  addRows(): void {}
+
+  merge(): void {}
+
+  write(place: number, writer: ByteWriter): void {
+    this.#of.write(place, writer);
+  }
+
+  /** The state is there twice, and the same. */
+  read(place: number, reader: ByteReader): void {
+    this.#of.read(place, reader);
+  }
+
+  clear(): void {}
+
+  get placeBytes(): number {
+    return 0;
+  }
+
+  objectBytesAt(): number {
+    return 0;
+  }
+
+  stateAt(place: number): unknown {
+    return this.#of.stateAt(place);
+  }
+}
+
 /** How a row is added, by what the aggregate reads of it. */
 const additions: Readonly<Record<Aggregate<unknown>["reads"], string>> = {
   nothing: "aggregate.add(state)",
