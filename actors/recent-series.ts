@@ -40,13 +40,12 @@ export class RecentSeries {
     this.forgetAll();
   }
 
-  /** Touches the places of the rows before `count`, so that the processor waits for all of them together. The result says nothing. */
-  fetch(textNumbers: readonly Int32Array[], count: number): number {
-    const entries = this.#entries;
-    const dimensions = this.#dimensions;
-    let seen = 0;
-    for (let index = 0; index < count; index++) seen |= entries[this.#home(textNumbers, index) * this.#stride + dimensions] ?? 0;
-    return seen;
+  /** Writes the series of each row before `count`, or NO_SERIES. Loops without calls: the processor waits for many rows at once. */
+  findAll(textNumbers: readonly Int32Array[], count: number, into: Int32Array): void {
+    const [first, second] = textNumbers;
+    if (this.#dimensions === 1 && first !== undefined) this.#findByOne(first, count, into);
+    else if (this.#dimensions === 2 && first !== undefined && second !== undefined) this.#findByTwo(first, second, count, into);
+    else for (let index = 0; index < count; index++) into[index] = this.find(textNumbers, index);
   }
 
   /** The series of row `index`, or NO_SERIES. */
@@ -73,6 +72,33 @@ export class RecentSeries {
   forgetAll(): void {
     if (this.#count > 0) this.#entries.fill(0);
     this.#count = 0;
+  }
+
+  #findByOne(first: Int32Array, count: number, into: Int32Array): void {
+    const entries = this.#entries;
+    const mask = this.#mask;
+    for (let index = 0; index < count; index++) {
+      const number = first[index] ?? 0;
+      let at = 2 * (spread(mixed(0, number)) & mask);
+      while (entries[at + 1] !== 0 && entries[at] !== number) at = (at + 2) & (2 * mask);
+      into[index] = (entries[at + 1] ?? 0) - 1;
+    }
+  }
+
+  #findByTwo(first: Int32Array, second: Int32Array, count: number, into: Int32Array): void {
+    const entries = this.#entries;
+    const mask = this.#mask;
+    for (let index = 0; index < count; index++) {
+      const one = first[index] ?? 0;
+      const two = second[index] ?? 0;
+      let entry = spread(mixed(mixed(0, one), two)) & mask;
+      let at = 3 * entry;
+      while (entries[at + 2] !== 0 && (entries[at] !== one || entries[at + 1] !== two)) {
+        entry = (entry + 1) & mask;
+        at = 3 * entry;
+      }
+      into[index] = (entries[at + 2] ?? 0) - 1;
+    }
   }
 
   #makeRoom(seriesCount: number): void {

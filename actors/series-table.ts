@@ -19,9 +19,6 @@ const SERIES_BYTES = 180;
 const FEW_SERIES = 500;
 const encoder = new TextEncoder();
 
-/** What `fetch` saw, kept so that no compiler takes the touching away. */
-export let touched = 0;
-
 /** Level by level, without a joined key: no text is made for a series that exists. */
 type Node = Map<DimensionValue, Node | number>;
 
@@ -90,10 +87,11 @@ export class SeriesTable {
     if (this.#byValue) {
       rows.numberValues(this.#key);
       this.#recent.begin(~valueNumbers.generation);
-      touched = this.#recent.fetch(textNumbers, count);
     } else this.#recent.begin(textGeneration());
+    this.#recent.findAll(textNumbers, count, into);
     for (let index = 0; index < count; index++) {
-      if (!rows.takes(index)) continue;
+      if (into[index] !== NO_SERIES || !rows.takes(index)) continue;
+      // A row before may have had the same values.
       const recent = this.#recent.find(textNumbers, index);
       into[index] = recent === NO_SERIES ? this.#ofValues(rows.dimensionsAt(index), textNumbers, index) : recent;
     }

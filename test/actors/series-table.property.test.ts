@@ -15,9 +15,11 @@ import { SeriesTable } from "../../actors/series-table.ts";
 import { BASE_MS, columnsOf, event, rules, type TestEvent } from "./event-fixture.ts";
 
 const SERIES_MAX = 40;
-const plans = [["country"], ["country", "eventType"]].map((dimensions) => {
-  return new MetricPlan(metricDefinition.parse({ name: "m", aggregates: ["count"], dimensions, seriesMax: SERIES_MAX }));
-});
+const plans = [["country"], ["country", "eventType"], ["country", "eventType", { name: "again", field: "country" }]].map(
+  (dimensions) => {
+    return new MetricPlan(metricDefinition.parse({ name: "m", aggregates: ["count"], dimensions, seriesMax: SERIES_MAX }));
+  },
+);
 const country = fc.oneof(
   { weight: 6, arbitrary: fc.nat(9).map((number) => `c${number}`) },
   { weight: 1, arbitrary: fc.constantFrom("", null, undefined, OTHER_SERIES, "\u00e9", "\ud83d\ude00", "\ud83d", "\ufffd") },
@@ -66,7 +68,7 @@ class Checked {
   }
 
   #check({ country: value, eventType }: TestEvent, series: number): void {
-    const dimensions = [dimensionValue(value), eventType].slice(0, this.#plan.dimensionCount);
+    const dimensions = [dimensionValue(value), eventType, dimensionValue(value)].slice(0, this.#plan.dimensionCount);
     const id = JSON.stringify(dimensions);
     const alive = new Set(this.#ids.values());
     const fits = alive.has(id) || alive.size < SERIES_MAX;
