@@ -9,6 +9,7 @@ import type { PaneCounter } from "./pane-table.ts";
 
 export const UNKNOWN = -1;
 const REFERENCES_MIN = 4;
+const NO_SERIES = new Int32Array(0);
 
 export class MetricSeries implements PaneCounter {
   readonly #numbers = new Map<string, number>();
@@ -18,6 +19,9 @@ export class MetricSeries implements PaneCounter {
   #references = new Int32Array(REFERENCES_MIN);
   readonly #free: number[] = [];
   readonly #known = new Map<number, Int32Array<ArrayBuffer>>();
+  /** The partition that was asked for last, and its list: panes come partition by partition. */
+  #lastPartition = UNKNOWN;
+  #lastKnown = NO_SERIES;
   /** Series that have panes. */
   count = 0;
   nameBytes = 0;
@@ -42,7 +46,11 @@ export class MetricSeries implements PaneCounter {
 
   /** The series that a partition means by its number; UNKNOWN when it has not said so. */
   known(partition: number, theirs: number): number {
-    return (this.#known.get(partition)?.[theirs] ?? 0) - 1;
+    if (partition !== this.#lastPartition) {
+      this.#lastPartition = partition;
+      this.#lastKnown = this.#known.get(partition) ?? NO_SERIES;
+    }
+    return (this.#lastKnown[theirs] ?? 0) - 1;
   }
 
   /** A partition says which series it means by its number from now on. */
@@ -104,6 +112,7 @@ export class MetricSeries implements PaneCounter {
     let known = this.#known.get(partition) ?? new Int32Array(1);
     if (theirs >= known.length) known = longer(known, theirs);
     this.#known.set(partition, known);
+    if (partition === this.#lastPartition) this.#lastKnown = known;
     return known;
   }
 }

@@ -183,6 +183,7 @@ export class MetricActor {
     const isWanted = startMs + sizeMs > this.#ladder.keepFromMs;
     const node = isWanted ? this.#panes.begin(partition, key) : undefined;
     const row = node === undefined ? undefined : this.#rowNode(node);
+    const isWatched = this.channels.size > 0;
     for (let left = panes; left > 0; left--) {
       const series = this.#readSeries(partition, reader);
       const isKnown = node !== undefined && row !== undefined && series !== UNKNOWN;
@@ -192,7 +193,7 @@ export class MetricActor {
       if (!isKnown) continue;
       if (left % WEIGH_EVERY === 1) this.#weigh(place);
       this.#panes.markStale(row, series);
-      for (const channel of this.channels.values()) channel.touch(series, startMs, this.#watermarkMs);
+      if (isWatched) for (const channel of this.channels.values()) channel.touch(series, startMs, this.#watermarkMs);
     }
   }
 

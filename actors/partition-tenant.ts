@@ -12,9 +12,12 @@ import type { MetricPlan } from "./metric-plan.ts";
 import { floorTo, PaneLadder } from "./pane.ts";
 import { PartialPanes } from "./partial-panes.ts";
 import type { PartitionRules } from "./partition.ts";
+import { FETCHED_MAX } from "./session-table.ts";
 import { Sessions } from "./sessions.ts";
 
 const LATE = verdictOf("WEIR_EVENT_LATE");
+/** So many rows are hashed and looked up together. */
+const ROWS_TOGETHER = Math.min(HASHED_MAX, FETCHED_MAX);
 /** Rows keep their frame's columns in memory: no more than a turn brings. */
 const ACCEPTED_ROWS_MAX = 4_096;
 
@@ -110,8 +113,8 @@ export class PartitionTenant {
     if (ingestTimeMs > this.ingestTimeMs) this.ingestTimeMs = ingestTimeMs;
     this.dedup.advance(ingestTimeMs);
     this.sessions.open(columns);
-    for (let first = from; first < to; first += HASHED_MAX) {
-      const end = Math.min(to, first + HASHED_MAX);
+    for (let first = from; first < to; first += ROWS_TOGETHER) {
+      const end = Math.min(to, first + ROWS_TOGETHER);
       this.dedup.hash(columns.eventIds, rows, first, end);
       this.sessions.fetch(columns, rows, first, end);
       for (let at = first; at < end; at++) {

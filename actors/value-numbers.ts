@@ -34,6 +34,8 @@ export class ValueNumbers {
   #index = new NumberIndex();
   #blocks = new WordBlocks();
   generation = 0;
+  /** Texts that were forgotten. */
+  evicted = 0;
   /** Rows whose text has to be looked for: index, text, hash. */
   #pending = 0;
   #indexes = new Int32Array(CAPACITY_MIN);
@@ -58,6 +60,7 @@ export class ValueNumbers {
   begin(): void {
     if (!this.#isFull) return;
     this.generation++;
+    this.evicted += this.count;
     this.#index = new NumberIndex();
     this.#blocks = new WordBlocks();
     this.#memo.clear();

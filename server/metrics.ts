@@ -254,8 +254,8 @@ export class GatewayMetrics {
         this.#ledger.set({ host, kind }, count);
       }
       for (const kind of stateKinds) this.#stateBytes.set({ host, kind }, stateBytesOf(status, kind));
-      const { texts, ids, series } = status.evictions;
-      for (const [cache, count] of Object.entries({ texts, ids, series })) this.#evictions.inc({ host, cache }, count);
+      const { texts, ids, series, values } = status.evictions;
+      for (const [cache, count] of Object.entries({ texts, ids, series, values })) this.#evictions.inc({ host, cache }, count);
       this.#imbalance.set({ host }, received - accepted - duplicate - late - invalid);
     }
     this.#hostRestarts.reset();

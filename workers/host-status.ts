@@ -2,6 +2,7 @@
 import { getHeapStatistics } from "node:v8";
 import { readerEvictions } from "./frame-reader.ts";
 import { seriesIdsEvicted } from "../actors/metric.ts";
+import { valueNumbers } from "../actors/value-numbers.ts";
 import type { HostOptions } from "./host-options.ts";
 import type { OpenHost } from "./open-host.ts";
 import type { HostStatus } from "./ports.ts";
@@ -44,7 +45,7 @@ export function statusOf(host: OpenHost, options: HostOptions, stages: StageFigu
   return {
     ...status,
     tenantStates: tenantStatesOf(host.partitions.values(), host.metricHost),
-    evictions: { ...readerEvictions(), series: seriesIdsEvicted() },
+    evictions: { ...readerEvictions(), series: seriesIdsEvicted(), values: valueNumbers.evicted },
     heapBytes: heap.used_heap_size,
     heapCommittedBytes: heap.total_physical_size,
     externalBytes: heap.external_memory,

@@ -221,7 +221,7 @@ export interface HostStatus {
   /** What the state of each tenant takes here. */
   readonly tenantStates: readonly TenantState[];
   /** What the bounded caches of its thread have let go; `series`: names of series in stage 2. */
-  readonly evictions: ReaderEvictions & { readonly series: number };
+  readonly evictions: ReaderEvictions & { readonly series: number; readonly values: number };
   /** Of the thread: V8's heap, and what its objects hold outside of it. With hosts in the main thread, that one's. */
   readonly heapBytes: number;
   /** What V8 has taken for it, with room for what is to come. */

@@ -235,7 +235,7 @@ export function hostStatus(state: HostStatus["state"]): HostStatus {
     sessionsResident: 1,
     seriesPanes: 1,
     tenantStates: [{ tenant: "demo", bytes: { ids: 1, sessions: 2, panes: 3, metrics: 4, letters: 5 } }],
-    evictions: { texts: 1, ids: 2, series: 4 },
+    evictions: { texts: 1, ids: 2, series: 4, values: 5 },
     recovery: { openMs: 1, restoreMs: 1, readMs: 1, applyMs: 1, collectMs: 1 },
     heapBytes: 1,
     heapCommittedBytes: 1,

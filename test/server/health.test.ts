@@ -109,6 +109,7 @@ test("metrics tell of the gateway, the hosts, their ledgers and the warehouse", 
     /^weir_state_nearly_full 3$/m,
     /^weir_state_full_frames_taken_total 7$/m,
     /^weir_cache_evictions_total\{host="0",cache="series"\} 4$/m,
+    /^weir_cache_evictions_total\{host="0",cache="values"\} 5$/m,
     /^weir_warehouse_lag_records\{host="0"\} 2$/m,
   ]) {
     assert.match(text, line);
