@@ -12,12 +12,12 @@ import type { MetricPlan } from "./metric-plan.ts";
 import { floorTo, PaneLadder } from "./pane.ts";
 import { PartialPanes } from "./partial-panes.ts";
 import type { PartitionRules } from "./partition.ts";
-import { FETCHED_MAX } from "./session-table.ts";
+import { PREPARED_MAX } from "./prepared-rows.ts";
 import { Sessions } from "./sessions.ts";
 
 const LATE = verdictOf("WEIR_EVENT_LATE");
 /** So many rows are hashed and looked up together. */
-const ROWS_TOGETHER = Math.min(HASHED_MAX, FETCHED_MAX);
+const ROWS_TOGETHER = Math.min(HASHED_MAX, PREPARED_MAX);
 /** Rows keep their frame's columns in memory: no more than a turn brings. */
 const ACCEPTED_ROWS_MAX = 4_096;
 
@@ -116,7 +116,7 @@ export class PartitionTenant {
     for (let first = from; first < to; first += ROWS_TOGETHER) {
       const end = Math.min(to, first + ROWS_TOGETHER);
       this.dedup.hash(columns.eventIds, rows, first, end);
-      this.sessions.fetch(columns, rows, first, end);
+      this.sessions.prepare(columns, rows, first, end);
       for (let at = first; at < end; at++) {
         const row = rows[at] ?? 0;
         const verdict = this.#judge(columns, row, at - first);
@@ -144,7 +144,7 @@ export class PartitionTenant {
     return (columns.eventTimesMs[row] ?? 0) < this.watermarkMs - this.#rules.allowedLatenessMs ? LATE : ACCEPTED;
   }
 
-  #count(columns: EventColumns, row: number, fetched: number, ingestTimeMs: number): void {
+  #count(columns: EventColumns, row: number, prepared: number, ingestTimeMs: number): void {
     const eventTimeMs = columns.eventTimesMs[row] ?? 0;
     this.dedup.remember();
     if (eventTimeMs > this.watermarkMs) {
@@ -152,7 +152,7 @@ export class PartitionTenant {
       this.watermarkIngestMs = ingestTimeMs;
       if (this.#ladder.advance(eventTimeMs)) this.#minutePassed = true;
     }
-    this.sessions.applyRow(columns, row, fetched);
+    this.sessions.applyRow(columns, row, prepared);
     this.#accepted.push(columns, row, this.#ladder.keyAt(eventTimeMs));
   }
 

@@ -20,6 +20,7 @@ import { countedBytes } from "./counted-bytes.ts";
 import type { DedupKey } from "./deduplicate.ts";
 import { NumberIndex } from "./number-index.ts";
 import { PagedWords } from "./paged-words.ts";
+import { prepared } from "./prepared-rows.ts";
 import { Session, type PlainSession } from "./session.ts";
 import { FLAGS, RECORD_WORDS, SessionTypes, TYPES_MAX } from "./session-types.ts";
 import { equalsLoaded, hashLoaded, loadText, storedText, storeLoaded, wordsOf } from "./text-words.ts";
@@ -55,33 +56,17 @@ const STORED = 8;
 /** Not plain: all but texts, flags and end are in an object. */
 const WHOLE = 16;
 
-/** Fewer stay in the processor's cache, where `fetch` would cost more than it saves. */
-const FETCH_MIN = 1_024;
+/** Fewer stay in the processor's cache, where `prepare` would cost more than it saves. */
+const PREPARE_MIN = 1_024;
 const RECENT_MIN = 16;
 const RECENT_MAX = 16_384;
 /** Places for each session, until there are the most: with one, more than a third of them would drive out another. */
 const RECENT_ROOM = 2;
 const EVENTS_MAX = 0x7fff_ffff;
 
-/** So many ids are hashed at once. */
-export const FETCHED_MAX = 128;
-/** Of the ids that were hashed last, whatever table they are for: their hashes, by row; and which rows they are of. */
-let fetchedCount = 0;
-const fetchedHashes = new Int32Array(FETCHED_MAX);
-const unknowns = new Int32Array(FETCHED_MAX);
-/** Their numbers, then where their texts are. */
-const fetchedNumbers = new Int32Array(FETCHED_MAX);
-/** What `fetch` saw, kept so that no compiler takes the touching away. */
-export let touched = 0;
-
-/** The hash of the id that was the `index`th for the last `fetch`, from 0; 0 when it was not hashed. */
-export function fetchedHash(index: number): number {
-  return index < fetchedCount ? (fetchedHashes[index] ?? 0) : 0;
-}
-
 export class SessionTable {
   readonly #key: DedupKey;
-  readonly #fetchMin: number;
+  readonly #prepareMin: number;
   readonly #index = new NumberIndex();
   readonly #records = new PagedWords(PAGE_RECORDS * RECORD_WORDS, FIRST_RECORDS * RECORD_WORDS);
   readonly #blocks = new WordBlocks();
@@ -97,9 +82,9 @@ export class SessionTable {
   #end = 0;
   #free = NO_SESSION;
 
-  constructor(key: DedupKey, fetchMin = FETCH_MIN) {
+  constructor(key: DedupKey, prepareMin = PREPARE_MIN) {
     this.#key = key;
-    this.#fetchMin = fetchMin;
+    this.#prepareMin = prepareMin;
   }
 
   get count(): number {
@@ -134,45 +119,44 @@ export class SessionTable {
   }
 
   /**
-   * Hashes the ids of `rows[from]` to before `rows[to]` (no more than FETCHED_MAX), where they are not known by the numbers of their
+   * Hashes the ids of `rows[from]` to before `rows[to]` (no more than PREPARED_MAX), where they are not known by the numbers of their
    * texts, and touches what `find` will look at, so that the processor waits for all of that memory together: of a million sessions
-   * nearly all lie in memory that is slow to reach (`npm run bench -- scale --micro`). The hashes are `fetchedHash`.
+   * nearly all lie in memory that is slow to reach (`npm run bench -- scale --micro`). The hashes are `preparedHash`.
    */
-  fetch(ids: readonly string[], idNumbers: FieldColumn, rows: Int32Array, from: number, to: number): void {
-    fetchedCount = this.count < this.#fetchMin ? 0 : to - from;
-    if (fetchedCount === 0) return;
+  prepare(ids: readonly string[], idNumbers: FieldColumn, rows: Int32Array, from: number, to: number): void {
+    const { hashes, unknowns, numbers } = prepared;
+    prepared.count = this.count < this.#prepareMin ? 0 : to - from;
+    if (prepared.count === 0) return;
     let unknown = 0;
     for (let at = from; at < to; at++) {
       const row = rows[at] ?? 0;
       // Others may drive it out before it is looked for.
-      fetchedHashes[at - from] = 0;
+      hashes[at - from] = 0;
       if (this.#known(idNumbers.kind(row)) !== NO_SESSION) continue;
-      fetchedHashes[at - from] = hashLoaded(this.#key, loadText(ids[row] ?? ""));
+      hashes[at - from] = hashLoaded(this.#key, loadText(ids[row] ?? ""));
       unknowns[unknown++] = at - from;
     }
     const index = this.#index;
     for (let at = 0; at < unknown; at++) {
-      const place = index.first(fetchedHashes[unknowns[at] ?? 0] ?? 0);
-      fetchedNumbers[at] = place < 0 ? NO_SESSION : index.numberAt(place);
+      const place = index.first(hashes[unknowns[at] ?? 0] ?? 0);
+      numbers[at] = place < 0 ? NO_SESSION : index.numberAt(place);
+    }
+    // Then where their texts are.
+    for (let at = 0; at < unknown; at++) {
+      const number = numbers[at] ?? NO_SESSION;
+      if (number !== NO_SESSION) numbers[at] = this.#record(number)[wordIn(number) + TEXTS] as number;
     }
     let seen = 0;
     for (let at = 0; at < unknown; at++) {
-      const number = fetchedNumbers[at] ?? NO_SESSION;
-      if (number === NO_SESSION) continue;
-      const record = this.#record(number);
-      seen |= record[wordIn(number)] as number;
-      fetchedNumbers[at] = record[wordIn(number) + TEXTS] as number;
-    }
-    for (let at = 0; at < unknown; at++) {
-      const texts = fetchedNumbers[at] ?? NO_SESSION;
+      const texts = numbers[at] ?? NO_SESSION;
       if (texts !== NO_SESSION) seen |= this.#blocks.page(texts)[offsetIn(texts)] as number;
     }
-    touched = seen;
+    prepared.touched = seen;
   }
 
   /**
    * The number of the session; `NO_SESSION` when it is not in memory. `idNumber`: of its text, where that is known; `hash`: what
-   * `fetch` found, or 0.
+   * `prepare` found, or 0.
    */
   find(id: string, idNumber = NO_TEXT_NUMBER, hash = 0): number {
     const known = this.#known(idNumber);
@@ -191,9 +175,9 @@ export class SessionTable {
     return recent !== NOT_KNOWN && this.#record(recent)[wordIn(recent) + ID_NUMBER] === idNumber ? recent : NO_SESSION;
   }
 
-  #lookUp(id: string, fetched: number): number {
+  #lookUp(id: string, known: number): number {
     const lengthBytes = loadText(id);
-    const hash = fetched === 0 ? hashLoaded(this.#key, lengthBytes) : fetched;
+    const hash = known === 0 ? hashLoaded(this.#key, lengthBytes) : known;
     const index = this.#index;
     for (let place = index.first(hash); place !== -1; place = index.next(place, hash)) {
       const number = index.numberAt(place);

@@ -19,7 +19,8 @@ import type { StateReader, StateWrite } from "./effects.ts";
 import { floorTo } from "./pane.ts";
 import type { DedupKey } from "./deduplicate.ts";
 import { NumberList } from "./number-list.ts";
-import { fetchedHash, NO_SESSION, SessionTable } from "./session-table.ts";
+import { preparedHash } from "./prepared-rows.ts";
+import { NO_SESSION, SessionTable } from "./session-table.ts";
 import { Session } from "./session.ts";
 
 const SESSIONS = "sessions";
@@ -78,18 +79,18 @@ export class Sessions {
     this.#types = columns.column("eventType");
   }
 
-  /** Before some of its rows are applied, `rows[from]` to before `rows[to]`: no more than FETCHED_MAX. */
-  fetch({ sessionIds }: EventColumns, rows: Int32Array, from: number, to: number): void {
-    this.#table.fetch(sessionIds, this.#ids, rows, from, to);
+  /** Before some of its rows are applied, `rows[from]` to before `rows[to]`: no more than PREPARED_MAX. */
+  prepare({ sessionIds }: EventColumns, rows: Int32Array, from: number, to: number): void {
+    this.#table.prepare(sessionIds, this.#ids, rows, from, to);
   }
 
-  /** Applies an accepted row of the frame that was opened: the one that was the `fetched`th of those fetched last, from 0. */
-  applyRow({ sessionIds, userIds, eventTypes, eventTimesMs }: EventColumns, row: number, fetched: number): void {
+  /** Applies an accepted row of the frame that was opened: the one that was the `prepared`th of those made ready last, from 0. */
+  applyRow({ sessionIds, userIds, eventTypes, eventTimesMs }: EventColumns, row: number, prepared: number): void {
     const idNumber = this.#ids.kind(row);
     const typeNumber = this.#types.kind(row);
     const userNumber = this.#users.kind(row);
     const id = sessionIds[row] ?? "";
-    const hash = fetchedHash(fetched);
+    const hash = preparedHash(prepared);
     this.apply(id, eventTimesMs[row] ?? 0, eventTypes[row] ?? "", userIds[row], idNumber, typeNumber, userNumber, hash);
   }
 

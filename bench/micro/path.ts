@@ -266,7 +266,7 @@ class StagedHost {
         sessions?.open(columns as EventColumns);
         for (let from = 0; from < rows.length; from += HASHED_MAX) {
           const to = Math.min(rows.length, from + HASHED_MAX);
-          sessions?.fetch(columns as EventColumns, rows, from, to);
+          sessions?.prepare(columns as EventColumns, rows, from, to);
           for (let at = from; at < to; at++) sessions?.applyRow(columns as EventColumns, rows[at] ?? 0, at - from);
         }
       });

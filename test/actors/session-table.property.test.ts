@@ -2,7 +2,7 @@
  * Laws of the flat sessions, beside a Map of `Session` objects that sees the same events, snapshots, closings and restarts:
  * - each session in memory is the one that the Map has, and has the same bytes;
  * - numbers and pieces of memory that are given back are used again: what has gone leaves nothing in what comes;
- * - rows that are fetched together find the sessions that they would find one by one;
+ * - rows that are made ready together find the sessions that they would find one by one;
  * - the numbers of texts (`protocol/text-numbers.ts`), which come and go, show in nothing;
  * - a table that is empty again holds no types.
  */
@@ -10,7 +10,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { NumberIndex } from "../../actors/number-index.ts";
-import { fetchedHash, NO_SESSION, SessionTable } from "../../actors/session-table.ts";
+import { preparedHash } from "../../actors/prepared-rows.ts";
+import { NO_SESSION, SessionTable } from "../../actors/session-table.ts";
 import { Session } from "../../actors/session.ts";
 import { hashLoaded, loadText } from "../../actors/text-words.ts";
 import { FieldColumn } from "../../protocol/field-column.ts";
@@ -68,10 +69,10 @@ class Both {
     const ids = events.map((each) => each.id);
     const kinds = Int32Array.from(ids, (each) => this.#numberOf(each));
     const rows = Int32Array.from(ids, (_, index) => ids.length - 1 - index);
-    this.table.fetch(ids, new FieldColumn(ids, kinds, 0), rows, 0, rows.length);
+    this.table.prepare(ids, new FieldColumn(ids, kinds, 0), rows, 0, rows.length);
     rows.forEach((row, at) => {
       const { id: sessionId, atMs, type, userId: user } = events[row] as TestEvent;
-      this.event(sessionId, BASE_MS + atMs, type, user, fetchedHash(at));
+      this.event(sessionId, BASE_MS + atMs, type, user, preparedHash(at));
     });
   }
 
