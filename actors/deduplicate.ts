@@ -2,22 +2,24 @@
  * Which event ids were counted within the deduplication horizon, exactly (promise 2).
  *
  * Ids are kept as 64-bit keyed fingerprints (HalfSipHash-1-3 with 64-bit output; Aumasson and Bernstein, SipHash, 2012)
- * in one open-addressing table with a byte for the slot of ingest time in which the id came: 9 bytes an entry. The key is
- * secret, so nobody can craft two ids that collide; by chance one does with odds near 1e-19 an event, below the disk's own
+ * in an open-addressing table (`id-table.ts`) with a byte for the slot of ingest time in which the id came: 9 bytes a place. The
+ * key is secret, so nobody can craft two ids that collide; by chance one does with odds near 1e-19 an event, below the disk's own
  * error rate. Time is the ingest time in the journal, never a clock, so a replay remembers the same ids.
  *
- * A snapshot writes only fingerprints that came since the last one, in chunks by slot; an expired slot's chunks are removed.
+ * A snapshot writes only fingerprints that came since the last one, which are marked in the table, in chunks by slot; an expired
+ * slot's chunks are removed. Ids that expire are forgotten at once, and leave the table little by little, as events come.
  */
 import { assert } from "../protocol/assert.ts";
 import { TextColumn } from "../protocol/text-column.ts";
 import { countedBytes } from "./counted-bytes.ts";
 import type { StateEntry, StateWrite } from "./effects.ts";
+import { ID_BYTES, ID_LOAD_MAX, IdTable, MARK } from "./id-table.ts";
 
 const SLOTS_IN_HORIZON = 24;
-const LOAD_MAX = 0.7;
-const CAPACITY_MIN = 64;
-const ENTRY_BYTES = 9;
-const EMPTY = 0;
+/** While expired ids leave the table: so many places are looked through for each event, */
+const SWEPT_PER_EVENT = 32;
+/** and such a part of all with each new time of receipt, since a tenant that is refused has a frame a second. */
+const SWEPT_SHARE = 1 / 256;
 
 export interface DedupKey {
   readonly low: number;
@@ -27,18 +29,16 @@ export interface DedupKey {
 export class Deduplicator {
   readonly #key: DedupKey;
   #slotMs: number;
-  /** Low and high halves in turn: a look-up touches one place in memory for both. */
-  #halves = new Int32Array(2 * CAPACITY_MIN);
-  #slots = new Uint8Array(CAPACITY_MIN);
+  /** By the byte of a slot, with and without mark. */
+  #isLive = new Uint8Array(2 * MARK);
+  #table = new IdTable(this.#isLive);
+  /** Live ids by the byte of their slot, and how many of them wait for a snapshot. */
+  readonly #counts = new Int32Array(MARK);
+  readonly #pending = new Int32Array(MARK);
   #count = 0;
   #currentSlot = -1;
+  #currentByte = 0;
   #lastTimeMs = Number.NaN;
-  /** Where the id of the last `lookup` is, or would go. */
-  #place = 0;
-  /** Fingerprints since the last snapshot, by slot. */
-  #pending = new Map<number, FingerprintList>();
-  /** The one of the current slot, once it has one. */
-  #pendingNow: FingerprintList | undefined;
   /** How many chunks each live slot has in the store. */
   #chunks = new Map<number, number>();
   #removedChunks: [slot: number, chunks: number][] = [];
@@ -58,14 +58,12 @@ export class Deduplicator {
   }
 
   get sizeBytes(): number {
-    return this.#slots.length * ENTRY_BYTES;
+    return this.#table.sizeBytes;
   }
 
-  /** See `counted-bytes.ts`; with the fingerprints that wait for a snapshot. O(slots of time). */
+  /** See `counted-bytes.ts`. */
   get countedBytes(): number {
-    let bytes = countedBytes(this.#count * (ENTRY_BYTES / LOAD_MAX), this.sizeBytes);
-    for (const pending of this.#pending.values()) bytes += pending.countedBytes;
-    return bytes;
+    return countedBytes(this.#count * (ID_BYTES / ID_LOAD_MAX), this.sizeBytes);
   }
 
   /** Moves time on; ids from before the horizon are forgotten. Time that runs backwards is ignored. */
@@ -73,12 +71,9 @@ export class Deduplicator {
     // Called for every event, and those of a frame have one time.
     if (ingestTimeMs === this.#lastTimeMs) return;
     this.#lastTimeMs = ingestTimeMs;
+    if (this.#table.isSweeping) this.#table.sweep(this.#table.places * SWEPT_SHARE);
     const slot = Math.floor(ingestTimeMs / this.#slotMs);
-    if (slot <= this.#currentSlot) return;
-    const expires = this.#currentSlot !== -1;
-    this.#currentSlot = slot;
-    this.#pendingNow = undefined;
-    if (expires) this.#expire();
+    if (slot > this.#currentSlot) this.#moveTo(slot);
   }
 
   /**
@@ -87,82 +82,58 @@ export class Deduplicator {
    * (`npm run bench -- path`, dedup). `lookupHashed` may follow for each.
    */
   hash(ids: TextColumn, rows: Int32Array, from: number, to: number): void {
-    const halves = this.#halves;
-    const slots = this.#slots;
-    const mask = slots.length - 1;
+    const table = this.#table;
+    if (table.isSweeping) table.sweep((to - from) * SWEPT_PER_EVENT);
     let seen = 0;
     for (let at = from; at < to; at++) {
       fingerprint(this.#key, ids, rows[at] ?? 0);
       hashed[2 * (at - from)] = fingerprintLow;
       hashed[2 * (at - from) + 1] = fingerprintHigh;
-      seen |= (halves[2 * (fingerprintLow & mask)] ?? 0) | (slots[fingerprintLow & mask] ?? 0);
+      seen |= table.touch(fingerprintLow);
     }
     touched = seen;
   }
 
-  /** `lookup` for the row that was hashed as number `index`, from 0. */
+  /** True when the id that was hashed as number `index`, from 0, is remembered. When it is not, `remember` may follow. */
   lookupHashed(index: number): boolean {
     fingerprintLow = hashed[2 * index] ?? 0;
     fingerprintHigh = hashed[2 * index + 1] ?? 0;
-    return this.#isRemembered();
-  }
-
-  /** True when the id is remembered. When it is not, `remember` may follow. */
-  lookup(ids: TextColumn, row: number): boolean {
-    fingerprint(this.#key, ids, row);
-    return this.#isRemembered();
-  }
-
-  #isRemembered(): boolean {
-    this.#place = this.#find(fingerprintLow, fingerprintHigh);
-    return this.#slots[this.#place] !== EMPTY;
+    return this.#isLive[this.#table.find(fingerprintLow, fingerprintHigh)] === 1;
   }
 
   /** Remembers the id of the last look-up, which did not find it: hashing it once is enough. */
   remember(): void {
     assert(this.#currentSlot >= 0, "advance before remember");
-    const low = fingerprintLow;
-    const high = fingerprintHigh;
-    if (this.#count + 1 > this.#slots.length * LOAD_MAX) {
-      this.#rebuild(this.#slots.length * 2);
-      this.#place = this.#find(low, high);
-    }
-    this.#count++;
-    this.#put(this.#place, low, high, this.#currentSlot);
-    (this.#pendingNow ??= this.#pendingAt(this.#currentSlot)).push(low, high);
+    const byte = this.#currentByte;
+    this.#table.put(fingerprintLow, fingerprintHigh, byte | MARK);
+    this.#countOne(byte | MARK, 1);
   }
 
-  #pendingAt(slot: number): FingerprintList {
-    let pending = this.#pending.get(slot);
-    if (pending === undefined) this.#pending.set(slot, (pending = new FingerprintList()));
-    return pending;
-  }
-
-  /** What changed since the last snapshot, as entries under `prefix`. */
+  /** What changed since the last snapshot, as entries under `prefix`. The same for the same ids, however they came here. */
   snapshot(table: string, prefix: string, writes: StateWrite[]): void {
     for (const [slot, chunks] of this.#removedChunks) {
       for (let chunk = 0; chunk < chunks; chunk++) writes.push({ table, key: [prefix, slot, chunk], value: undefined });
     }
     this.#removedChunks = [];
-    for (const [slot, pending] of this.#pending) {
+    for (const slot of this.#liveSlots()) {
+      const pending = this.#pending[slotByte(slot)] ?? 0;
+      if (pending === 0) continue;
+      const list = new Int32Array(2 * pending);
+      this.#table.takeMarked(slotByte(slot), list);
       const chunk = this.#chunks.get(slot) ?? 0;
-      writes.push({ table, key: [prefix, slot, chunk], value: new Uint8Array(pending.halves().slice().buffer) });
+      writes.push({ table, key: [prefix, slot, chunk], value: new Uint8Array(list.buffer) });
       this.#chunks.set(slot, chunk + 1);
     }
-    this.#pending.clear();
-    this.#pendingNow = undefined;
+    this.#pending.fill(0);
   }
 
   restore(entries: Iterable<StateEntry>, slotReached: number): void {
-    this.#currentSlot = slotReached;
+    this.#reach(slotReached);
     for (const { key, value } of entries) {
       const slot = Number(key[1]);
       const halves = new Int32Array(value.slice().buffer);
       this.#chunks.set(slot, Math.max(this.#chunks.get(slot) ?? 0, Number(key[2]) + 1));
-      for (let at = 0; at + 1 < halves.length; at += 2) {
-        if (this.#count + 1 > this.#slots.length * LOAD_MAX) this.#rebuild(this.#slots.length * 2);
-        this.#insert(halves[at] ?? 0, halves[at + 1] ?? 0, slot);
-      }
+      for (let at = 0; at + 1 < halves.length; at += 2) this.#insert(halves[at] ?? 0, halves[at + 1] ?? 0, slotByte(slot));
     }
   }
 
@@ -171,129 +142,86 @@ export class Deduplicator {
     const slotMs = horizonMs / SLOTS_IN_HORIZON;
     if (slotMs === this.#slotMs) return;
     const moved = (slot: number): number => Math.floor(((slot + 1) * this.#slotMs) / slotMs);
-    const liveSlots = this.#liveSlots();
-    const pending = new Map<number, FingerprintList>();
-    this.#slots.forEach((byte, at) => {
-      const slot = liveSlots.get(byte);
-      if (slot === undefined) return;
-      const list = pending.get(moved(slot)) ?? new FingerprintList();
-      list.push(this.#halves[2 * at] ?? 0, this.#halves[2 * at + 1] ?? 0);
-      pending.set(moved(slot), list);
-    });
+    const movedTo = new Map(this.#liveSlots().map((slot) => [slotByte(slot), moved(slot)]));
+    const slotReached = this.#currentSlot === -1 ? -1 : moved(this.#currentSlot);
+    const before = this.#table;
     for (const [slot, chunks] of this.#chunks) this.#removedChunks.push([slot, chunks]);
     this.#chunks.clear();
-    if (this.#currentSlot !== -1) this.#currentSlot = moved(this.#currentSlot);
     this.#slotMs = slotMs;
     this.#lastTimeMs = Number.NaN;
-    this.#pending = new Map([...pending].filter(([slot]) => this.#isLive(slot)));
-    this.#pendingNow = undefined;
-    this.#slots.fill(EMPTY);
+    this.#forgetAll();
+    this.#isLive = new Uint8Array(2 * MARK);
+    this.#table = new IdTable(this.#isLive);
+    this.#reach(slotReached);
+    before.forEach((low, high, byte) => {
+      const slot = movedTo.get(byte & ~MARK) ?? -1;
+      if (this.#isAlive(slot)) this.#insert(low, high, slotByte(slot) | MARK);
+    });
+  }
+
+  /** What expires is forgotten here; the table gives its places back later, or now when nothing is left. */
+  #moveTo(slot: number): void {
+    const before = this.#currentSlot;
+    let expired = 0;
+    for (let old = Math.max(0, before - SLOTS_IN_HORIZON); old <= before && old < slot - SLOTS_IN_HORIZON; old++) {
+      expired += this.#counts[slotByte(old)] ?? 0;
+      this.#counts[slotByte(old)] = 0;
+      this.#pending[slotByte(old)] = 0;
+    }
+    this.#count -= expired;
+    if (this.#count === 0 && expired > 0) this.#table.clear();
+    // Bytes come again some time: what died before must be gone by then.
+    else if (expired > 0 && this.#table.isSweeping) this.#table.sweep(Number.POSITIVE_INFINITY);
+    this.#reach(slot);
+    if (this.#count > 0 && expired > 0) this.#table.beginSweep();
+    for (const [old, chunks] of this.#chunks) {
+      if (this.#isAlive(old)) continue;
+      this.#removedChunks.push([old, chunks]);
+      this.#chunks.delete(old);
+    }
+  }
+
+  #reach(slot: number): void {
+    this.#currentSlot = slot;
+    this.#currentByte = slotByte(slot);
+    this.#isLive.fill(0);
+    for (const live of this.#liveSlots()) this.#isLive[slotByte(live)] = this.#isLive[slotByte(live) | MARK] = 1;
+  }
+
+  #liveSlots(): number[] {
+    const slots: number[] = [];
+    for (let slot = this.#currentSlot - SLOTS_IN_HORIZON; slot <= this.#currentSlot; slot++) if (slot >= 0) slots.push(slot);
+    return slots;
+  }
+
+  #isAlive(slot: number): boolean {
+    return slot >= 0 && slot >= this.#currentSlot - SLOTS_IN_HORIZON;
+  }
+
+  #insert(low: number, high: number, byte: number): void {
+    const known = this.#table.find(low, high);
+    if (this.#isLive[known] === 1) this.#countOne(known, -1);
+    this.#table.put(low, high, byte);
+    this.#countOne(byte, 1);
+  }
+
+  #countOne(byte: number, by: 1 | -1): void {
+    const slot = byte & ~MARK;
+    this.#count += by;
+    this.#counts[slot] = (this.#counts[slot] ?? 0) + by;
+    if (byte !== slot) this.#pending[slot] = (this.#pending[slot] ?? 0) + by;
+  }
+
+  #forgetAll(): void {
     this.#count = 0;
-    for (const [slot, list] of this.#pending) {
-      const halves = list.halves();
-      for (let at = 0; at + 1 < halves.length; at += 2) this.#insert(halves[at] ?? 0, halves[at + 1] ?? 0, slot);
-    }
-  }
-
-  /** From the byte in the table to the slot, for all that are alive. */
-  #liveSlots(): Map<number, number> {
-    const liveSlots = new Map<number, number>();
-    for (let slot = this.#currentSlot - SLOTS_IN_HORIZON; slot <= this.#currentSlot; slot++) liveSlots.set(slotByte(slot), slot);
-    return liveSlots;
-  }
-
-  #isLive(slot: number): boolean {
-    return slot >= this.#currentSlot - SLOTS_IN_HORIZON;
-  }
-
-  #expire(): void {
-    const dead = new Set([...this.#chunks.keys(), ...this.#pending.keys()].filter((slot) => !this.#isLive(slot)));
-    if (dead.size === 0) return;
-    for (const slot of dead) {
-      const chunks = this.#chunks.get(slot);
-      if (chunks !== undefined) this.#removedChunks.push([slot, chunks]);
-      this.#chunks.delete(slot);
-      this.#pending.delete(slot);
-    }
-    this.#pendingNow = undefined;
-    this.#rebuild(this.#capacityForLive());
-  }
-
-  /** Half of it, as often as what is left would still fill at most half of what fits: the table shrinks after a flood of ids. */
-  #capacityForLive(): number {
-    const isLive = new Uint8Array(256);
-    for (const byte of this.#liveSlots().keys()) isLive[byte] = 1;
-    let live = 0;
-    for (const byte of this.#slots) live += isLive[byte] ?? 0;
-    let capacity = this.#slots.length;
-    while (capacity > CAPACITY_MIN && live <= (capacity * LOAD_MAX) / 4) capacity /= 2;
-    return capacity;
-  }
-
-  /** Copies the live entries into a new table of at least `capacity`, a power of two. */
-  #rebuild(capacity: number): void {
-    const [halves, slots] = [this.#halves, this.#slots];
-    this.#halves = new Int32Array(2 * capacity);
-    this.#slots = new Uint8Array(capacity);
-    this.#count = 0;
-    const liveSlots = this.#liveSlots();
-    for (let at = 0; at < slots.length; at++) {
-      const slot = liveSlots.get(slots[at] ?? EMPTY);
-      if (slot !== undefined) this.#insert(halves[2 * at] ?? 0, halves[2 * at + 1] ?? 0, slot);
-    }
-  }
-
-  #insert(low: number, high: number, slot: number): void {
-    const at = this.#find(low, high);
-    if (this.#slots[at] === EMPTY) this.#count++;
-    this.#put(at, low, high, slot);
-  }
-
-  #put(at: number, low: number, high: number, slot: number): void {
-    this.#halves[2 * at] = low;
-    this.#halves[2 * at + 1] = high;
-    this.#slots[at] = slotByte(slot);
-  }
-
-  /** The index that holds the fingerprint, or the empty one where it would go. Linear probing. */
-  #find(low: number, high: number): number {
-    const halves = this.#halves;
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    let at = low & mask;
-    while (slots[at] !== EMPTY && (halves[2 * at] !== low || halves[2 * at + 1] !== high)) at = (at + 1) & mask;
-    return at;
+    this.#counts.fill(0);
+    this.#pending.fill(0);
   }
 }
 
-/** 1 .. 255: distinct for all slots that are alive at once; 0 marks an empty place. */
+/** 1 .. 127: distinct for all slots that are alive at once, or were when the last ones died. */
 function slotByte(slot: number): number {
-  return (slot % 255) + 1;
-}
-
-/** Fingerprints, low and high halves in turn, without an object or a boxed number for each. */
-class FingerprintList {
-  #halves = new Int32Array(32);
-  #length = 0;
-
-  push(low: number, high: number): void {
-    if (this.#length === this.#halves.length) {
-      const shorter = this.#halves;
-      this.#halves = new Int32Array(2 * shorter.length);
-      this.#halves.set(shorter);
-    }
-    this.#halves[this.#length++] = low;
-    this.#halves[this.#length++] = high;
-  }
-
-  get countedBytes(): number {
-    return countedBytes(this.#length * 4, this.#halves.byteLength);
-  }
-
-  /** Valid until the next push. */
-  halves(): Int32Array {
-    return this.#halves.subarray(0, this.#length);
-  }
+  return (slot % (MARK - 1)) + 1;
 }
 
 // The two halves of the last fingerprint: plain variables, so that hashing an id makes no object; signed, as V8 keeps integers

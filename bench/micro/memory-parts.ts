@@ -54,6 +54,12 @@ function uuid(number: number): string {
 
 function ids(): WeighedPart {
   const dedup = new Deduplicator(rules.dedupKey, rules.dedupHorizonMs);
+  const oneRow = new Int32Array(1);
+  const isKnown = (texts: TextColumn, row: number): boolean => {
+    oneRow[0] = row;
+    dedup.hash(texts, oneRow, 0, 1);
+    return dedup.lookupHashed(0);
+  };
   const column = (from: number, length: number): TextColumn => TextColumn.of(Array.from({ length }, (_, at) => uuid(from + at)));
   return {
     fill(things) {
@@ -61,7 +67,7 @@ function ids(): WeighedPart {
       for (let from = 0; from < things; from += CHUNK) {
         const texts = column(from, Math.min(CHUNK, things - from));
         for (let row = 0; row < texts.starts.length; row++) {
-          assert.equal(dedup.lookup(texts, row), false);
+          assert.equal(isKnown(texts, row), false);
           dedup.remember();
         }
       }
@@ -69,7 +75,7 @@ function ids(): WeighedPart {
     settle: () => dedup.snapshot("dedup", TENANT, []),
     check(things) {
       assert.equal(dedup.count, things);
-      assert.ok(dedup.lookup(column(things - 1, 1), 0));
+      assert.ok(isKnown(column(things - 1, 1), 0));
     },
   };
 }

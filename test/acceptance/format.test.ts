@@ -55,7 +55,9 @@ async function remembers(path: string, eventId: string, sessionId: string): Prom
   const partition = new Partition(id, meta.host, rules, new MetricPlans(), store);
   assert.ok(partition.restore());
   replay(journal.read((meta.offset + 1) as Offset), new Map([[id, partition]]), directory.partitionCount);
-  const found = partition.tenants.get(FIXTURE_TENANT)?.dedup.lookup(TextColumn.of([eventId]), 0) === true;
+  const dedup = partition.tenants.get(FIXTURE_TENANT)?.dedup;
+  dedup?.hash(TextColumn.of([eventId]), Int32Array.of(0), 0, 1);
+  const found = dedup?.lookupHashed(0) === true;
   await Promise.all([store.close(), journal.close()]);
   return found;
 }

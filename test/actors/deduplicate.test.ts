@@ -84,9 +84,14 @@ test("a fingerprint is HalfSipHash-1-3 of the id's UTF-8 bytes", () => {
   );
 });
 
+function isKnown(dedup: Deduplicator, id: string): boolean {
+  dedup.hash(TextColumn.of([id]), Int32Array.of(0), 0, 1);
+  return dedup.lookupHashed(0);
+}
+
 function takes(dedup: Deduplicator, id: string, ingestTimeMs: number): boolean {
   dedup.advance(ingestTimeMs);
-  if (dedup.lookup(TextColumn.of([id]), 0)) return false;
+  if (isKnown(dedup, id)) return false;
   dedup.remember();
   return true;
 }
@@ -141,7 +146,7 @@ test("it grows past its load and still knows every id", () => {
   const ids = Array.from({ length: 20_000 }, (_, index) => `id-${index}`);
   for (const id of ids) assert.ok(takes(dedup, id, START_MS));
   for (const id of ids) assert.ok(!takes(dedup, id, START_MS));
-  assert.ok(!dedup.lookup(TextColumn.of(["id-20000"]), 0));
+  assert.ok(!isKnown(dedup, "id-20000"));
   assert.equal(dedup.count, ids.length);
 });
 
