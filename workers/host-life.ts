@@ -2,6 +2,7 @@
  * One life of a host: from its start, in a worker thread or inline, to the moment when nothing of it runs any more and its
  * environments are closed. Only then may the next life open them.
  */
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { WeirError } from "../protocol/error-codes.ts";
 import { realEnvironment, type HostEnvironment } from "./environment.ts";
@@ -11,6 +12,13 @@ import type { FromHost, HostLine, ToHost } from "./messages.ts";
 import { runHost } from "./partition-worker.ts";
 
 const YOUNG_GENERATION_MIB = 64;
+/**
+ * A host's heap is some 20 MB, its state and its frames lie outside. V8 adds what has come outside to the heap when it decides
+ * whether that has grown enough to be collected whole, so tables that grow and buffers on their way had it marked every 40,000
+ * events (decision 0027; `npm run bench -- ingest`). With this it may grow to four times of what the last collection left, which
+ * is the most that V8 lets it grow by itself. The flag is the process's: there is none for a thread.
+ */
+const HEAP_GROWING_PERCENT = 300;
 /** A thread closes its environments and ends by itself; one that does not is ended. */
 const END_MS_MAX = 10_000;
 
@@ -28,6 +36,7 @@ export interface HostLife {
 }
 
 export function threadLife(options: HostOptions, entry = new URL("./partition-thread.js", import.meta.url)): HostLife {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
   const worker = new Worker(entry, {
     workerData: options,
     name: `weir-host-${options.host}`,
