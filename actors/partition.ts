@@ -98,6 +98,8 @@ export class Partition {
   readonly #plans: MetricPlans;
   readonly #cold: StateReader;
   readonly tenants = new Map<string, PartitionTenant>();
+  /** The one that was asked for last: frames of a tenant follow one another. None is ever forgotten. */
+  #lastTenant: PartitionTenant | undefined;
   #sessionChanges: ChangeFeed;
   #letters = new PendingLetters();
   /** Those of the last snapshot, until it is committed: they may not be in the store yet. */
@@ -124,9 +126,14 @@ export class Partition {
   }
 
   tenant(tenant: string): PartitionTenant {
-    let state = this.tenants.get(tenant);
+    let state = this.#known(tenant);
     if (state === undefined) this.tenants.set(tenant, (state = new PartitionTenant(tenant, this.#rules, this.#cold)));
     return state;
+  }
+
+  #known(tenant: string): PartitionTenant | undefined {
+    if (this.#lastTenant?.tenant !== tenant) this.#lastTenant = this.tenants.get(tenant);
+    return this.#lastTenant;
   }
 
   define(tenant: string, definitions: readonly MetricDefinition[]): void {
@@ -160,11 +167,11 @@ export class Partition {
 
   /** At the end of a turn, for each tenant of it: nothing of its frames is needed any more. */
   endTurn(tenant: string): void {
-    this.tenants.get(tenant)?.countAccepted();
+    this.#known(tenant)?.countAccepted();
   }
 
   settle(tenant: string, offset: Offset): void {
-    this.tenants.get(tenant)?.settle();
+    this.#known(tenant)?.settle();
     assert(offset > this.appliedOffset, "records are applied in order, each once");
     this.appliedOffset = offset;
   }

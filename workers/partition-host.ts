@@ -32,6 +32,7 @@ import { TurnMeter } from "./turn-meter.ts";
 import { applyTurn, verdictOfRefused, type FrameInTurn } from "./turn.ts";
 
 const NO_FIELDS: readonly string[] = [];
+const NO_RESULTS: readonly EventResult[] = [];
 
 export interface PartitionHostOptions {
   readonly partitionCount: number;
@@ -192,9 +193,10 @@ export class PartitionHost {
     const applied = performance.now();
     passPoint("before-append");
     for (const each of frames) {
+      meter.work(each.frame.tenant);
       this.#appendFrame(each);
-      meter.lap(each.frame.tenant);
     }
+    meter.rest();
     stages.read.observe(read - started);
     stages.apply.observe(applied - read);
     stages.append.observe(performance.now() - applied);
@@ -215,11 +217,12 @@ export class PartitionHost {
     const frames: FrameInTurn[] = [];
     for (const frame of handed) {
       if (frames.length > 0 && this.#elapsed() >= untilMs) break;
+      meter.work(frame.tenant);
       const offset = (first + frames.length) as Offset;
       if (poison?.frames.has(frame) !== true) frames.push({ frame, columns: this.#read(frame), offset });
       else frames.push({ frame, columns: new WeirError("WEIR_FRAME_POISONED"), offset, keptBy: poison.keptBy });
-      meter.lap(frame.tenant);
     }
+    meter.rest();
     if (frames.length < handed.length) this.#mailbox.putBack(handed.slice(frames.length));
     return frames;
   }
@@ -247,7 +250,7 @@ export class PartitionHost {
 
   #appendFrame({ frame, columns, offset: expected }: FrameInTurn): void {
     const decodable = !(columns instanceof WeirError);
-    const verdicts = decodable ? columns.verdicts.subarray(0, columns.count) : Uint8Array.of(verdictOfRefused(columns));
+    const verdicts = decodable ? verdictsOf(columns) : Uint8Array.of(verdictOfRefused(columns));
     const { tenant, format, ingestTimeMs, bytes } = frame;
     const offset = this.#append({ kind: "frame", tenant, format, ingestTimeMs, decodable, verdicts, bytes });
     assert(offset === expected, "the record got the offset that its partitions were told");
@@ -329,8 +332,13 @@ function spentBuffers(frames: readonly HandedFrame[]): ArrayBuffer[] {
   return spent;
 }
 
+/** One for each row. */
+function verdictsOf({ verdicts, count }: EventColumns): Uint8Array {
+  return verdicts.length === count ? verdicts : verdicts.subarray(0, count);
+}
+
 function decidedOutcome(frame: HandedFrame, offset: Offset, columns: EventColumns): HostOutcome {
-  const results: EventResult[] = [];
+  let results = NO_RESULTS;
   let failedEvents = 0;
   for (let row = 0; row < columns.count; row++) {
     const verdict = columns.verdicts[row] ?? ACCEPTED;
@@ -338,7 +346,8 @@ function decidedOutcome(frame: HandedFrame, offset: Offset, columns: EventColumn
     if (verdict === ACCEPTED && !frame.allResults) continue;
     const path = columns.wrongPaths.get(row);
     const result = { index: row, eventId: columns.eventIds.text(row), verdict };
-    results.push(path === undefined ? result : { ...result, path });
+    if (results === NO_RESULTS) results = [];
+    (results as EventResult[]).push(path === undefined ? result : { ...result, path });
   }
   return { id: frame.id, offset, totalEvents: columns.count, failedEvents, results };
 }
@@ -350,5 +359,5 @@ function refusedOutcome(frame: HandedFrame, offset: Offset, error: WeirError): H
     ...(detail === undefined ? {} : { detail }),
     ...(error.path === undefined ? {} : { path: error.path }),
   };
-  return { id: frame.id, offset, totalEvents: 1, failedEvents: 1, results: [], refused };
+  return { id: frame.id, offset, totalEvents: 1, failedEvents: 1, results: NO_RESULTS, refused };
 }

@@ -7,7 +7,7 @@
 import { assert } from "../protocol/assert.ts";
 import { WeirError } from "../protocol/error-codes.ts";
 import type { EventColumns } from "../protocol/event-columns.ts";
-import type { Offset, PartitionId } from "../protocol/ids.ts";
+import { NO_OFFSET, type Offset, type PartitionId, type TenantId } from "../protocol/ids.ts";
 import { partitionOf } from "../protocol/partition-hash.ts";
 import { verdictOf } from "../protocol/verdicts.ts";
 import type { FrameFacts, Partition } from "../actors/partition.ts";
@@ -35,6 +35,8 @@ export interface FrameInTurn {
   readonly keptBy?: PartitionId;
 }
 
+type Mutable<Facts> = { -readonly [Key in keyof Facts]: Facts[Key] };
+
 const turnRows = new TurnRows();
 
 /** Decides and counts every row; verdicts are in the frames' columns afterwards. */
@@ -50,23 +52,29 @@ export function applyTurn(
     else turnRows.add(columns.partitions);
   }
   turnRows.sort(partitionCount);
-  const tenants = new Set(frames.map(({ frame }) => frame.tenant));
-  meter?.start();
+  const tenants = new Set<TenantId>();
+  for (const { frame } of frames) tenants.add(frame.tenant);
+  // One for all frames: nobody keeps it.
+  const facts: Mutable<FrameFacts> = { tenant: "", offset: NO_OFFSET, ingestTimeMs: 0, format: 0 };
   for (let id = 0; id < partitionCount; id++) {
     if (!turnRows.has(id)) continue;
     const partition = partitions.get(id as PartitionId);
     assert(partition !== undefined, `partition ${id} is not hosted here`);
     turnRows.take(id, (index, rows, from, to) => {
       const { frame, columns, offset } = frames[index] as FrameInTurn;
-      const facts: FrameFacts = { tenant: frame.tenant, offset, ingestTimeMs: frame.ingestTimeMs, format: frame.format };
+      meter?.work(frame.tenant);
+      facts.tenant = frame.tenant;
+      facts.offset = offset;
+      facts.ingestTimeMs = frame.ingestTimeMs;
+      facts.format = frame.format;
       if (columns instanceof WeirError) partition.refuseFrame(facts, verdictOfRefused(columns), frame.bytes);
       else partition.applyRows(facts, columns, rows, from, to);
       partition.settle(frame.tenant, offset);
-      meter?.lap(frame.tenant);
     });
     for (const tenant of tenants) {
+      meter?.work(tenant);
       partition.endTurn(tenant);
-      meter?.lap(tenant);
     }
   }
+  meter?.rest();
 }
