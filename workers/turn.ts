@@ -3,6 +3,10 @@
  * rows, before the next one begins. A partition sees the same sequence as frame by frame (partitions share nothing), but its
  * ids, sessions and panes stay in the processor's cache meanwhile: with 16 partitions that halves the time of a row
  * (`npm run bench -- ingest`).
+ *
+ * Then the metrics, tenant by tenant: each one takes the accepted rows of all partitions before the next metric begins. Metrics
+ * share nothing either. Frames of one event leave a handful of rows in each partition, for which a metric's code and plan would be
+ * fetched into the caches again and again: up to 3% of a turn (three runs: none, 1.4 and 2.7%; of frames of a hundred 3 to 6%).
  */
 import { assert } from "../protocol/assert.ts";
 import { WeirError } from "../protocol/error-codes.ts";
@@ -11,6 +15,7 @@ import { NO_OFFSET, type Offset, type PartitionId, type TenantId } from "../prot
 import { partitionOf } from "../protocol/partition-hash.ts";
 import { verdictOf } from "../protocol/verdicts.ts";
 import type { FrameFacts, Partition } from "../actors/partition.ts";
+import { PartitionTenant } from "../actors/partition-tenant.ts";
 import type { HandedFrame } from "./hand-off.ts";
 import type { TurnMeter } from "./turn-meter.ts";
 import { TurnRows } from "./turn-rows.ts";
@@ -38,6 +43,9 @@ export interface FrameInTurn {
 type Mutable<Facts> = { -readonly [Key in keyof Facts]: Facts[Key] };
 
 const turnRows = new TurnRows();
+/** The partitions that the running turn has rows for, and what those know of one tenant. */
+const touched: Partition[] = [];
+const states: PartitionTenant[] = [];
 
 /** Decides and counts every row; verdicts are in the frames' columns afterwards. */
 export function applyTurn(
@@ -46,6 +54,9 @@ export function applyTurn(
   partitionCount: number,
   meter?: TurnMeter,
 ): void {
+  // Another host of this thread may have failed in the middle of one.
+  touched.length = 0;
+  states.length = 0;
   turnRows.clear();
   for (const { frame, columns, keptBy } of frames) {
     if (columns instanceof WeirError) turnRows.add([keptBy ?? partitionOf(frame.tenant, "", partitionCount)]);
@@ -71,10 +82,22 @@ export function applyTurn(
       else partition.applyRows(facts, columns, rows, from, to);
       partition.settle(frame.tenant, offset);
     });
-    for (const tenant of tenants) {
-      meter?.work(tenant);
-      partition.endTurn(tenant);
-    }
+    touched.push(partition);
   }
+  for (const tenant of tenants) {
+    meter?.work(tenant);
+    countTurn(tenant);
+  }
+  touched.length = 0;
   meter?.rest();
+}
+
+/** Brings a tenant's metrics up to the rows that the partitions have accepted: nothing of their frames is needed any more. */
+function countTurn(tenant: TenantId): void {
+  for (const partition of touched) {
+    const state = partition.tenants.get(tenant);
+    if (state !== undefined) states.push(state);
+  }
+  PartitionTenant.countAllAccepted(states);
+  states.length = 0;
 }
