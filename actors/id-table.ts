@@ -206,8 +206,8 @@ export class IdTable {
     const live = this.#countLive(segment);
     if (live < Math.floor(PLACES_MAX * ID_LOAD_MAX)) return this.#refill([segment], [new Segment(prefix, depth, live)]);
     if (depth === this.#depth) this.#doubleDirectory();
-    const half = Math.ceil(live / 2);
-    this.#refill([segment], [new Segment(2 * prefix, depth + 1, half), new Segment(2 * prefix + 1, depth + 1, half)]);
+    const left = this.#countLeft(segment);
+    this.#refill([segment], [new Segment(2 * prefix, depth + 1, left), new Segment(2 * prefix + 1, depth + 1, live - left)]);
   }
 
   #doubleDirectory(): void {
@@ -238,6 +238,15 @@ export class IdTable {
     return live;
   }
 
+  /** How many live entries go into the first of the two that the segment becomes. */
+  #countLeft({ halves, bytes, depth, prefix }: Segment): number {
+    let left = 0;
+    for (let at = 0; at < bytes.length; at++) {
+      if (isUnder(halves[2 * at] ?? 0, 2 * prefix, depth + 1)) left += this.#isLive[bytes[at] ?? EMPTY] ?? 0;
+    }
+    return left;
+  }
+
   *#each(): Generator<Segment, void> {
     for (let index = 0; index < this.#directory.length;) {
       const segment = this.#directory[index] as Segment;
@@ -250,6 +259,12 @@ export class IdTable {
     // Not by 32 - depth: a shift by 32 is none.
     return this.#directory[(low >>> 1) >>> (31 - this.#depth)] as Segment;
   }
+}
+
+/** Whether the low half begins with so many bits of a prefix. */
+function isUnder(low: number, prefix: number, depth: number): boolean {
+  // Not by 32 - depth: a shift by 32 is none.
+  return (low >>> 1) >>> (31 - depth) === prefix;
 }
 
 /** Where the fingerprint would lie if nothing else did. */
@@ -279,7 +294,7 @@ function move(source: Segment, target: Segment, isLive: Uint8Array): void {
     const byte = bytes[at] as number;
     if (isLive[byte] !== 1) continue;
     const low = halves[2 * at] as number;
-    if ((low >>> 1) >>> (31 - depth) !== prefix) continue;
+    if (!isUnder(low, prefix, depth)) continue;
     let to = Math.imul((low << depth) >>> (32 - SCALED_BITS), places) >>> SCALED_BITS;
     while (toBytes[to] !== EMPTY) to = to + 1 === places ? 0 : to + 1;
     toHalves[2 * to] = low;

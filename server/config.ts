@@ -130,11 +130,13 @@ const settings = {
   snapshotEveryMs: integer(100, HOUR_MS).default(30_000).meta({
     description: "At most so long between snapshots of changed state. Lower restarts faster and writes more",
   }),
-  partialEveryMs: integer(10, 10_000).default(50).meta({
-    description:
-      "How often changed panes go to their metrics while somebody subscribes to a channel; a fifth as often while nobody does. " +
-      "Lower shows numbers sooner and costs CPU",
-  }),
+  partialEveryMs: integer(10, 10_000)
+    .default(50)
+    .meta({
+      description:
+        "How often changed panes go to their metrics while somebody subscribes to a channel; a fifth as often while nobody does. " +
+        "Lower shows numbers sooner and costs CPU",
+    }),
   dedupHorizonMs: integer(MINUTE_MS, 30 * DAY_MS)
     .default(DAY_MS)
     .meta({

@@ -7,8 +7,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { FieldColumn, NUMBER, UNKNOWN } from "../../protocol/field-column.ts";
 import type { FieldValue } from "../../protocol/field-path.ts";
-import { beginTextGeneration, newTextNumber } from "../../protocol/text-numbers.ts";
+import { beginTextGeneration } from "../../protocol/text-numbers.ts";
 import { ValueNumbers } from "../../actors/value-numbers.ts";
+import { newTextNumber } from "../support/text-number.ts";
 import { rules } from "./event-fixture.ts";
 
 const TEXTS_MAX = 20;
