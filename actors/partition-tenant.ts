@@ -158,9 +158,7 @@ export class PartitionTenant {
 
   /** Brings the metrics up to the events: before anything reads, ages or redefines them, and at the end of a turn. */
   countAccepted(): void {
-    if (this.#accepted.count === 0) return;
-    for (const panes of this.#panes) panes.addAll(this.#accepted);
-    this.#accepted.clear();
+    PartitionTenant.countAllAccepted([this]);
   }
 
   /**

@@ -25,6 +25,7 @@ import { plainTextTime } from "./plain-times.ts";
 import { PlainColumns } from "./plain-columns.ts";
 import { COLUMNS_MAX, INNER_NODES_MAX, PathTrees, TREE_BYTES_MAX, type PathTree } from "./plain-paths.ts";
 import { FrameShapes, walkPlainEvent } from "./plain-slicer.ts";
+import { setTenantOf, type SessionProgram } from "./session-program.ts";
 import { areTextNumbersSpent, beginTextGeneration, endOfTextNumbers, nextTextNumber, takeTextNumbers } from "./text-numbers.ts";
 import { timestampVerdict } from "./timestamp.ts";
 import { ACCEPTED } from "./verdicts.ts";
@@ -49,7 +50,7 @@ interface Exported {
 }
 
 /** What `wasm/read-frame.ts` exports; addresses are in bytes. */
-export interface ReadProgram {
+export interface ReadProgram extends SessionProgram {
   readonly memory: { readonly buffer: ArrayBuffer };
   // The same as bounds here.
   readonly eventsMax: Exported;
@@ -61,11 +62,8 @@ export interface ReadProgram {
   readonly treeBytesMax: Exported;
   readonly valuesMax: Exported;
   // What is written before a frame is read.
-  readonly tenant: Exported;
-  readonly tenantBytesMax: Exported;
   readonly treeAt: Exported;
   readonly frameAt: Exported;
-  setTenant(bytes: number): void;
   hasRoomFor(bytes: number): number;
   forgetTexts(): void;
   // The reading.
@@ -109,8 +107,6 @@ const ANSWER = {
 const simpleValues: readonly FieldValue[] = [undefined, null, false, true, ""];
 const NEW_TEXT_WORDS = 3;
 const LENGTH_MASK = 0x7fff_ffff;
-
-const encoder = new TextEncoder();
 
 export class FrameReader {
   readonly #program: ReadProgram;
@@ -210,11 +206,7 @@ export class FrameReader {
   }
 
   #setTenant(tenant: string): boolean {
-    const { tenant: at, tenantBytesMax } = this.#program;
-    const key = encoder.encode(`${tenant}\0`);
-    if (key.length > tenantBytesMax.value) return false;
-    this.#bytes.set(key, at.value);
-    this.#program.setTenant(key.length);
+    if (!setTenantOf(this.#program, this.#bytes, tenant)) return false;
     this.#tenant = tenant;
     return true;
   }

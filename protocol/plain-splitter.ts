@@ -15,6 +15,7 @@
 import type { PartitionId } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { shareGrowthMax } from "./msgpack-slices.ts";
+import { setTenantOf, type SessionProgram } from "./session-program.ts";
 
 /** One host's part of a frame. `bytes` are overwritten by the next call. */
 export interface PlainShare {
@@ -33,22 +34,18 @@ export interface PlainSplit {
 }
 
 /** What `wasm/split-frame.ts` exports; addresses are in bytes. */
-export interface SplitProgram {
+export interface SplitProgram extends SessionProgram {
   readonly memory: { readonly buffer: ArrayBuffer };
   readonly hostOfPartition: { readonly value: number };
   readonly partitionsMax: { readonly value: number };
-  readonly tenant: { readonly value: number };
-  readonly tenantBytesMax: { readonly value: number };
   readonly shares: { readonly value: number };
   readonly rows: { readonly value: number };
-  setTenant(bytes: number): void;
   roomFor(bytes: number): number;
   split(bytes: number, partitionCount: number, sharesBytesMax: number): number;
 }
 
 const HOSTS_MAX = 256;
 const SHARE_WORDS = 4;
-const encoder = new TextEncoder();
 
 export class PlainSplitter {
   readonly #program: SplitProgram;
@@ -126,11 +123,7 @@ export class PlainSplitter {
   }
 
   #setTenant(tenant: string): boolean {
-    const { tenant: at, tenantBytesMax } = this.#program;
-    const key = encoder.encode(`${tenant}\0`);
-    if (key.length > tenantBytesMax.value) return false;
-    this.#bytes.set(key, at.value);
-    this.#program.setTenant(key.length);
+    if (!setTenantOf(this.#program, this.#bytes, tenant)) return false;
     this.#tenant = tenant;
     return true;
   }
