@@ -21,7 +21,8 @@ const sizes = {
   small: {
     eventsPerSecond: 2_000,
     segmentSeconds: 0.5,
-    warmUpSegments: 1,
+    // Hosts say once a second what they hold.
+    warmUpSegments: 3,
     segments: 1,
     sampleMs: 100,
     slopeMiBPerMinuteMax: Infinity,
